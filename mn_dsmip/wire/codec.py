@@ -10,9 +10,9 @@
     BindingRefreshAdvice.parse(b"\\x01\\xc2").interval   # 450
     BindingRefreshAdvice(450).build()                   # b"\\x01\\xc2"
 
-Fields follow each other without gaps; ``spare`` names reserved octets (or bits, after a bit field) that are written as zero
-and ignored when read. Only the last field may be of variable length. Reading is strict: too few octets and octets left over
-are a ``WireError``. Every class gets ``parse(data)`` and ``build()``.
+Fields follow each other without gaps; ``lead`` and ``spare`` count reserved octets before and after a field (``spare``
+bits after a bit field) that are written as zero and ignored when read. Only the last field may be of variable length.
+Reading is strict: too few octets and octets left over are a ``WireError``. Every class gets ``parse`` and ``build``.
 """
 
 from __future__ import annotations
@@ -39,13 +39,14 @@ class WireError(ValueError):
 
 @dataclass(frozen=True)
 class Kind:
-    """How one field looks: a ``struct`` format, and source for reading (``{}`` is the raw value) and writing (the attribute)."""
+    """How one field looks: a ``struct`` format, and source for reading (``{}`` is the raw value) and writing it."""
 
     code: str
     load: str = "{}"
     dump: str = "{}"
     bits: int = 0
     spare: int = 0
+    lead: int = 0
     names: tuple[tuple[str, object], ...] = ()
     """What ``load`` and ``dump`` refer to."""
 
@@ -55,17 +56,21 @@ def _declare(kind: Kind, default: object) -> Any:  # a field specifier stands wh
     return dataclasses.field(metadata={"kind": kind}, **options)
 
 
-def _integer(code: str, enum: type[IntEnum] | None, spare: int, default: object) -> Any:
+def _integer(code: str, enum: type[IntEnum] | None, spare: int, default: object, lead: int = 0) -> Any:
     if enum is None:
-        return _declare(Kind(code, spare=spare), default)
+        return _declare(Kind(code, spare=spare, lead=lead), default)
     known = {int(member): member for member in enum}
     name = f"_{enum.__name__}"
-    return _declare(Kind(code, load=f"{name}({{0}}, {{0}})", spare=spare, names=((name, known.get),)), default)
+    return _declare(
+        Kind(code, load=f"{name}({{0}}, {{0}})", spare=spare, lead=lead, names=((name, known.get),)), default
+    )
 
 
-def u8(enum: type[IntEnum] | None = None, *, spare: int = 0, default: object = dataclasses.MISSING) -> Any:
+def u8(
+    enum: type[IntEnum] | None = None, *, spare: int = 0, lead: int = 0, default: object = dataclasses.MISSING
+) -> Any:
     """An octet; with ``enum`` a known number becomes its member, an unknown one stays a number."""
-    return _integer("B", enum, spare, default)
+    return _integer("B", enum, spare, default, lead)
 
 
 def u16(enum: type[IntEnum] | None = None, *, spare: int = 0, default: object = dataclasses.MISSING) -> Any:
@@ -83,7 +88,7 @@ def u64(*, default: object = dataclasses.MISSING) -> Any:
     return _integer("Q", None, 0, default)
 
 
-def bit(*, spare: int = 0, default: object = False) -> Any:
+def bit(*, spare: int = 0, default: object = dataclasses.MISSING) -> Any:
     """One bit as a ``bool``; successive bit fields, most significant first, and their spare bits fill whole octets."""
     return _declare(Kind("", load="bool({})", bits=1, spare=spare), default)
 
@@ -99,9 +104,10 @@ def fixed(length: int, *, spare: int = 0, default: object = dataclasses.MISSING)
     return _declare(Kind(f"{length}s", dump=f"{name}({{}})", spare=spare, names=((name, _exactly(length)),)), default)
 
 
-def ipv4(*, default: object = dataclasses.MISSING) -> Any:
+def ipv4(*, lead: int = 0, default: object = dataclasses.MISSING) -> Any:
     """An ``IPv4Address``."""
-    return _declare(Kind("4s", "_IPv4Address({})", "{}.packed", names=(("_IPv4Address", IPv4Address),)), default)
+    names = (("_IPv4Address", IPv4Address),)
+    return _declare(Kind("4s", "_IPv4Address({})", "{}.packed", lead=lead, names=names), default)
 
 
 def ipv6(*, default: object = dataclasses.MISSING) -> Any:
@@ -115,7 +121,7 @@ def rest(
     *,
     default: object = dataclasses.MISSING,
 ) -> Any:
-    """Everything up to the end: ``bytes``, or what ``parse`` makes of them and ``build`` writes; the last field only."""
+    """All up to the end, for the last field: ``bytes``, or what ``parse`` makes of them and ``build`` writes."""
     if parse is None or build is None:
         return _declare(Kind("*"), default)
     number = next(_serial)
@@ -150,7 +156,9 @@ def _decode(data: bytes) -> str:
 Class = TypeVar("Class", bound=type)
 
 
-@dataclass_transform(frozen_default=True, field_specifiers=(u8, u16, u32, u64, bit, bits, fixed, ipv4, ipv6, rest, text))
+@dataclass_transform(
+    frozen_default=True, field_specifiers=(u8, u16, u32, u64, bit, bits, fixed, ipv4, ipv6, rest, text)
+)
 def message(cls: Class) -> Class:
     """Make ``cls`` a frozen dataclass with ``parse`` and ``build`` compiled from its declared fields."""
     made: Any = dataclass(frozen=True, slots=True)(cls)
@@ -203,7 +211,7 @@ class _Layout:
         if kind.code == "*":
             self.tail = (name, kind)
             return
-        self.format += kind.code + "x" * kind.spare
+        self.format += "x" * kind.lead + kind.code + "x" * kind.spare
         self.raw.append(f"r_{name}")
         self.loads.append(kind.load.format(f"r_{name}"))
         self.dumps.append(kind.dump.format(f"self.{name}"))
@@ -225,8 +233,8 @@ class _Layout:
         for name, kind in group:
             shift -= kind.bits
             mask = (1 << kind.bits) - 1
-            self.loads.append(kind.load.format(f"{word} & {mask << shift}" if kind.bits == 1 else f"{word} >> {shift} & {mask}"))
-            parts.append(f"(self.{name} and {1 << shift})" if kind.bits == 1 else f"(self.{name} & {mask}) << {shift}")
+            self.loads.append(kind.load.format(f"({word} >> {shift} & {mask})"))
+            parts.append(f"(self.{name} & {mask}) << {shift}")
             shift -= kind.spare
         self.dumps.append(" | ".join(parts))
 

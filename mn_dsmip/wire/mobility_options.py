@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Mobility options (RFC 6275 6.2 and the documents named at each): one class each, alignment and padding computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address
+from typing import ClassVar, TypeVar
+
+from .codec import Message, WireError, bit, bits, fixed, ipv4, ipv6, message, rest, text, u8, u16, u32
+
+PAD1, PADN = 0, 1
+
+
+class Option(Message):
+    """A mobility option; ``alignment`` (x, y) puts its type octet at a multiple of x plus y from the header's start."""
+
+    __slots__ = ()
+    number: ClassVar[int]
+    alignment: ClassVar[tuple[int, int]] = (1, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class UnknownOption(Option):
+    """An option without a class here: kept, and written back unchanged (without alignment)."""
+
+    option_type: int
+    data: bytes
+
+    def build(self) -> bytes:
+        """The option's data."""
+        return self.data
+
+
+OPTIONS: dict[int, type[Option]] = {}
+Declared = TypeVar("Declared", bound=type[Option])
+
+
+def option(number: int, alignment: tuple[int, int] = (1, 0)) -> Callable[[Declared], Declared]:
+    """Declare the class of mobility option ``number``."""
+
+    def register(cls: Declared) -> Declared:
+        made = message(cls)
+        made.number = number
+        made.alignment = alignment
+        OPTIONS[number] = made
+        return made
+
+    return register
+
+
+@option(2, (2, 0))
+class BindingRefreshAdvice(Option):
+    """RFC 6275 6.2.4: when to refresh, in units of 4 seconds; in a Binding Acknowledgement from a home agent."""
+
+    interval: int = u16()
+
+
+@option(3, (8, 6))
+class AlternateCareOfAddress(Option):
+    """RFC 6275 6.2.5: the care-of address that ESP protects."""
+
+    address: IPv6Address = ipv6()
+
+
+@option(4, (2, 0))
+class NonceIndices(Option):
+    """RFC 6275 6.2.6; never valid in a home registration (9.5.1)."""
+
+    home: int = u16()
+    care_of: int = u16()
+
+
+@option(6, (8, 4))
+class MobileNetworkPrefix(Option):
+    """RFC 3963 4.3; absent in the implicit mode that TS 24.303 prescribes."""
+
+    prefix_length: int = u8(lead=1)
+    prefix: IPv6Address = ipv6()
+
+
+@option(8)
+class MobileNodeIdentifier(Option):
+    """RFC 4283 3; subtype 1 is a network access identifier."""
+
+    subtype: int = u8()
+    identifier: str = text()
+
+
+@option(9, (8, 5))
+class Authentication(Option):
+    """RFC 4285 5; subtype 1 is MN-HA, 2 is MN-AAA.
+
+    The alignment is 4n+1 there; 8n+5 satisfies it and lets a 96-bit authenticator end the header without padding, which
+    would otherwise follow an option that must be the last.
+    """
+
+    subtype: int = u8()
+    spi: int = u32()
+    authenticator: bytes = rest()
+
+
+@option(10, (8, 2))
+class MessageIdentifier(Option):
+    """RFC 4285 6: replay protection by a 64-bit NTP timestamp."""
+
+    timestamp: bytes = fixed(8)
+
+
+@option(20)
+class ServiceSelection(Option):
+    """RFC 5149 3: which service; carries the APN."""
+
+    identifier: str = text()
+
+
+@option(29, (4, 0))
+class IPv4HomeAddress(Option):
+    """RFC 5555 3.1.1: asks for (0.0.0.0) or names the IPv4 home address."""
+
+    prefix_length: int = bits(6)
+    prefix_requested: bool = bit(spare=9)
+    address: IPv4Address = ipv4()
+
+
+@option(30, (4, 0))
+class IPv4AddressAcknowledgement(Option):
+    """RFC 5555 3.2.1 (number 30: IANA, not the RFC's own section 8); statuses below 128 are success."""
+
+    status: int = u8()
+    prefix_length: int = bits(6, spare=2)
+    address: IPv4Address = ipv4()
+
+
+@option(31, (4, 0))
+class NatDetection(Option):
+    """RFC 5555 3.2.2: refresh time in seconds, all ones for no NAT."""
+
+    force_udp: bool = bit(spare=15)
+    refresh_time: int = u32()
+
+
+@option(32, (4, 0))
+class IPv4CareOfAddress(Option):
+    """RFC 5555 3.1.2."""
+
+    address: IPv4Address = ipv4(lead=2)
+
+
+@option(35, (8, 2))
+class BindingIdentifier(Option):
+    """RFC 5648 4.1 with the priority of RFC 6089 4.1; the address is empty, IPv4 or IPv6."""
+
+    bid: int = u16()
+    status: int = u8()
+    home: bool = bit()
+    priority: int = bits(7)
+    care_of_address: bytes = rest(default=b"")
+
+
+def parse_options(data: bytes) -> tuple[Option, ...]:
+    """All options but padding, in order; ``WireError`` when one reaches beyond the end."""
+    options: list[Option] = []
+    position, end = 0, len(data)
+    while position < end:
+        kind = data[position]
+        if kind == PAD1:
+            position += 1
+            continue
+        if position + 2 > end or position + 2 + data[position + 1] > end:
+            raise WireError(f"mobility option {kind} at octet {position} reaches beyond the header")
+        begin, position = position + 2, position + 2 + data[position + 1]
+        if kind != PADN:
+            cls = OPTIONS.get(kind)
+            body = data[begin:position]
+            options.append(UnknownOption(kind, body) if cls is None else cls.parse(body))
+    return tuple(options)
+
+
+def build_options(options: tuple[Option, ...], offset: int) -> bytes:
+    """Write ``options`` behind ``offset`` octets: aligned, and padded to a multiple of 8 octets in all."""
+    out = bytearray()
+    for each in options:
+        body = each.build()
+        kind = each.option_type if isinstance(each, UnknownOption) else each.number
+        unit, place = (2, 0) if kind == 35 and len(body) == 4 else each.alignment  # RFC 5648 4.1
+        out += _padding((place - offset - len(out)) % unit)
+        out += bytes((kind, len(body))) + body
+    return bytes(out + _padding(-(offset + len(out)) % 8))
+
+
+def _padding(length: int) -> bytes:
+    """Pad1 or PadN of that many octets (RFC 6275 6.2.2, 6.2.3)."""
+    if length < 2:
+        return bytes(length)
+    return bytes((PADN, length - 2)) + bytes(length - 2)
