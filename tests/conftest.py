@@ -49,12 +49,16 @@ def pytest_make_collect_report() -> Generator[None, pytest.CollectReport, pytest
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print how long each part took, and how many tests it had."""
+    """Print how long each part took, how many tests it had, and what tests noted with `record_property("note", …)`."""
     seconds: dict[str, float] = defaultdict(float)
     tests: dict[str, int] = defaultdict(int)
+    notes: list[str] = []
     for reports in terminalreporter.stats.values():
         for report in reports:
-            part = dict(getattr(report, "user_properties", ())).get("part")
+            properties = dict(getattr(report, "user_properties", ()))
+            part = properties.get("part")
+            if getattr(report, "when", None) == "call" and "note" in properties:
+                notes.append(properties["note"])
             if part is not None:
                 seconds[part] += report.duration
                 tests[part] += report.when == "call"
@@ -62,6 +66,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for part in PARTS:
         if part in seconds:
             terminalreporter.line(f"{part:<22}{tests[part]:>5} tests {seconds[part]:>8.1f} s")
+    for note in notes:
+        terminalreporter.line(note)
 
 
 @pytest.fixture(scope="session")
@@ -80,11 +86,11 @@ def foreign_captures() -> Path:
 
 
 def _part(item: pytest.Item) -> str:
-    for marker, part in MARKED_PARTS.items():
-        if item.get_closest_marker(marker):
-            return part
     folder = item.path.relative_to(ROOT / "tests").parts[0]
-    return {"engine": "simulated pairs", "packaging": "packaging", "lint": "lint"}.get(folder, "unit")
+    if folder in ("lint", "packaging"):
+        return folder
+    marked = [part for marker, part in MARKED_PARTS.items() if item.get_closest_marker(marker)]
+    return marked[0] if marked else {"engine": "simulated pairs"}.get(folder, "unit")
 
 
 def _refuse_skip(report: pytest.TestReport | pytest.CollectReport) -> None:

@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The kernel lane: a User-Mode Linux kernel with what a Mininet user's real kernel has and this machine's may lack."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+LANE = Path(__file__).with_name("uml-run")
+pytestmark = [pytest.mark.kernel_lane, pytest.mark.slow, pytest.mark.timeout(400)]
+
+
+def in_the_lane(clone: Path, *command: str, seconds: int) -> str:
+    """Run a command in the kernel lane and return what it printed; its failure is the test's."""
+    done = subprocess.run(
+        [LANE, "-m", "1024", "-t", str(seconds), "--", *command],
+        cwd=clone,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    assert done.returncode == 0, done.stdout
+    return done.stdout
+
+
+def test_the_lane_boots_another_kernel(clone: Path, record_property: Callable[[str, object], None]) -> None:
+    begun = time.monotonic()
+    kernel = in_the_lane(clone, "uname", "-r", seconds=60).strip()
+    assert kernel != os.uname().release
+    record_property("note", f"kernel lane: Linux {kernel}, {time.monotonic() - begun:.1f} s from call to end")
