@@ -1,0 +1,30 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The unit in which the Mobile IPv6 engines speak: an opened mobility message with the addresses around it."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address
+from typing import NamedTuple
+
+from ...wire.mobility import MobilityMessage
+from ..base import IPAddress
+
+
+class MobilityPacket(NamedTuple):
+    """A mobility message between a mobile node and its home agent, in either direction, out of and for its ESP SA.
+
+    On the wire the care-of address stands in the header and the home address in a Home Address option (to the home
+    agent) or a type 2 routing header (from it). A care-of address that *is* the home address means the home link, where
+    neither of them is needed.
+    """
+
+    message: MobilityMessage
+    home_address: IPv6Address
+    home_agent: IPv6Address
+    care_of_address: IPAddress
+    """Where the packet comes from or goes to; IPv4 means UDP encapsulation (RFC 5555 4.1)."""
+
+
+def is_unicast_routable(address: IPAddress) -> bool:
+    """Whether ``address`` may be a home or care-of address (RFC 6275 9.3.1, 9.5.1)."""
+    return not (address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local)
