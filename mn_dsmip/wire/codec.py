@@ -98,10 +98,10 @@ def bits(width: int, *, spare: int = 0, default: object = dataclasses.MISSING) -
     return _declare(Kind("", bits=width, spare=spare), default)
 
 
-def fixed(length: int, *, spare: int = 0, default: object = dataclasses.MISSING) -> Any:
+def fixed(length: int, *, lead: int = 0, default: object = dataclasses.MISSING) -> Any:
     """Exactly ``length`` octets as ``bytes``; other lengths are refused when building."""
     name = f"_exactly_{length}"
-    return _declare(Kind(f"{length}s", dump=f"{name}({{}})", spare=spare, names=((name, _exactly(length)),)), default)
+    return _declare(Kind(f"{length}s", dump=f"{name}({{}})", lead=lead, names=((name, _exactly(length)),)), default)
 
 
 def ipv4(*, lead: int = 0, default: object = dataclasses.MISSING) -> Any:
