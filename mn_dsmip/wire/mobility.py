@@ -20,7 +20,7 @@ from enum import IntEnum
 from ipaddress import IPv6Address
 from typing import ClassVar, TypeVar
 
-from .codec import Message, Reader, WireError, bit, ipv6, message, rest, u8, u16
+from .codec import Message, Reader, WireError, bit, dataclass_transform, ipv6, message, rest, u8, u16
 from .ip import MOBILITY_HEADER, NO_NEXT_HEADER, internet_sum
 from .mobility_options import Option, build_options, parse_options
 
@@ -98,6 +98,16 @@ _OPTIONS_BEGIN = 6
 """Octets before the message data; options are aligned from the header's start."""
 
 
+def _options(fixed_part: int, *, default: tuple[Option, ...]) -> tuple[Option, ...]:
+    """The options field of a message whose fixed part, header included, has that many octets."""
+
+    def build(options: tuple[Option, ...]) -> bytes:
+        return build_options(options, fixed_part)
+
+    return rest(parse_options, build, default=default)  # type: ignore[no-any-return]  # a field specifier
+
+
+@dataclass_transform(frozen_default=True, field_specifiers=(u8, u16, bit, ipv6, _options))
 def _mobility_message(number: int) -> Callable[[Declared], Declared]:
     def register(cls: Declared) -> Declared:
         made = message(cls)
@@ -108,21 +118,12 @@ def _mobility_message(number: int) -> Callable[[Declared], Declared]:
     return register
 
 
-def _options(fixed_part: int) -> tuple[Option, ...]:
-    """The options field of a message whose fixed part, header included, has that many octets."""
-
-    def build(options: tuple[Option, ...]) -> bytes:
-        return build_options(options, fixed_part)
-
-    return rest(parse_options, build, default=())  # type: ignore[no-any-return]  # a field specifier
-
-
 @_mobility_message(0)
 class BindingRefreshRequest(MobilityMessage):
     """RFC 6275 6.1.2."""
 
     reserved: int = u16(default=0)
-    options: tuple[Option, ...] = _options(8)
+    options: tuple[Option, ...] = _options(8, default=())
 
 
 @_mobility_message(5)
@@ -141,7 +142,7 @@ class BindingUpdate(MobilityMessage):
     tlv: bool = bit(default=False)
     overwrite: bool = bit(spare=6, default=False)
     lifetime: int = u16(default=0)
-    options: tuple[Option, ...] = _options(12)
+    options: tuple[Option, ...] = _options(12, default=())
 
 
 @_mobility_message(6)
@@ -153,7 +154,7 @@ class BindingAcknowledgement(MobilityMessage):
     mobile_router: bool = bit(spare=6, default=False)
     sequence: int = u16(default=0)
     lifetime: int = u16(default=0)
-    options: tuple[Option, ...] = _options(12)
+    options: tuple[Option, ...] = _options(12, default=())
 
 
 @_mobility_message(7)
@@ -162,7 +163,7 @@ class BindingError(MobilityMessage):
 
     status: int = u8(spare=1)
     home_address: IPv6Address = ipv6()
-    options: tuple[Option, ...] = _options(24)
+    options: tuple[Option, ...] = _options(24, default=())
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +206,7 @@ class _Revocation(MobilityMessage):
     proxy: bool = bit()
     ipv4_only: bool = bit()
     is_global: bool = bit(spare=13)
-    options: tuple[Option, ...] = _options(12)
+    options: tuple[Option, ...] = _options(12, default=())
 
 
 class BindingRevocation(_Revocation):

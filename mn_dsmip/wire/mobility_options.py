@@ -8,7 +8,22 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 from typing import ClassVar, TypeVar
 
-from .codec import Message, WireError, bit, bits, fixed, ipv4, ipv6, message, rest, text, u8, u16, u32
+from .codec import (
+    Message,
+    WireError,
+    bit,
+    bits,
+    dataclass_transform,
+    fixed,
+    ipv4,
+    ipv6,
+    message,
+    rest,
+    text,
+    u8,
+    u16,
+    u32,
+)
 
 PAD1, PADN = 0, 1
 
@@ -37,6 +52,7 @@ OPTIONS: dict[int, type[Option]] = {}
 Declared = TypeVar("Declared", bound=type[Option])
 
 
+@dataclass_transform(frozen_default=True, field_specifiers=(u8, u16, u32, bit, bits, fixed, ipv4, ipv6, rest, text))
 def option(number: int, alignment: tuple[int, int] = (1, 0)) -> Callable[[Declared], Declared]:
     """Declare the class of mobility option ``number``."""
 

@@ -67,7 +67,8 @@ class RegistrationFailed(Event):
     """The binding is gone or never was; ``reaction`` says what may help, ``reason`` is a sentence for a person."""
 
     home_address: IPv6Address
-    status: int
+    status: int | None
+    """The home agent's last word; ``None`` when it was not even asked."""
     reaction: Reaction
     reason: str
     clause: str

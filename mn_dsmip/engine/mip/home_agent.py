@@ -38,24 +38,6 @@ class Ipv4Assigner(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class HomeAgentConfig:
-    """What the home agent grants."""
-
-    max_lifetime: int = 3600
-    """Seconds."""
-    refresh_advice: int | None = None
-    """Seconds after which mobile nodes are advised to refresh; left out where it is not below the lifetime granted."""
-    accept_registrations: bool = True
-    """Act as a home agent; otherwise status 131."""
-    serve_prefixes: bool = True
-    """Take the R flag; otherwise status 140."""
-    key_management: bool = True
-    """K: the IKE end point of a mobile node can be moved."""
-    max_bindings: int = 100_000
-    """Beyond it status 130."""
-
-
 class HomeAgent:
     """The binding cache of one home agent.
 

@@ -4,10 +4,15 @@
 from __future__ import annotations
 
 from ipaddress import IPv6Address
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
-from ...wire.mobility import MobilityMessage
+from ...wire.mobility import BindingAcknowledgement, BindingUpdate, MobilityMessage
+from ...wire.mobility_options import Option
 from ..base import IPAddress
+
+SEQUENCE_NUMBERS = 0x10000
+"""Sequence numbers count modulo this (RFC 6275 9.5.1)."""
+Wanted = TypeVar("Wanted", bound=Option)
 
 
 class MobilityPacket(NamedTuple):
@@ -28,3 +33,16 @@ class MobilityPacket(NamedTuple):
 def is_unicast_routable(address: IPAddress) -> bool:
     """Whether ``address`` may be a home or care-of address (RFC 6275 9.3.1, 9.5.1)."""
     return not (address.is_multicast or address.is_unspecified or address.is_loopback or address.is_link_local)
+
+
+def is_newer(sequence: int, last: int) -> bool:
+    """Whether ``sequence`` comes after ``last``; the 32768 values up to ``last`` do not (RFC 6275 9.5.1)."""
+    return 0 < (sequence - last) % SEQUENCE_NUMBERS < SEQUENCE_NUMBERS // 2
+
+
+def option_of(message: BindingUpdate | BindingAcknowledgement, kind: type[Wanted]) -> Wanted | None:
+    """The first option of that kind."""
+    for option in message.options:
+        if isinstance(option, kind):
+            return option
+    return None
