@@ -70,7 +70,7 @@ class Backoff:
 
     def delay(self, attempt: int) -> float:
         """Seconds to wait after sending number ``attempt`` (0 is the first)."""
-        return min(self.first * self.factor**attempt, self.limit)
+        return min(self.first * self.factor ** min(attempt, 64), self.limit)
 
 
 class Engine(Protocol):

@@ -7,10 +7,8 @@ from ipaddress import IPv4Address
 
 from ...wire.mobility import BindingAcknowledgement, BindingUpdate, IPv4Status
 from ...wire.mobility_options import IPv4AddressAcknowledgement, IPv4HomeAddress
-from .packet import option_of
+from .packet import ANY_IPV4, option_of
 
-ANY = IPv4Address(0)
-"""Asks for whatever the home agent gives (RFC 5555 3.1.1)."""
 NOT_AGAIN = (
     IPv4Status.ADMINISTRATIVELY_PROHIBITED,
     IPv4Status.DYNAMIC_ASSIGNMENT_NOT_AVAILABLE,
@@ -50,10 +48,10 @@ class Ipv4Registration:
         if granted is None:  # the home agent knows no IPv4 home addresses (RFC 5555 2.3.1)
             self._ask = None
             return None
-        if granted.status < IPv4Status.REASON_UNSPECIFIED and granted.address != ANY:
+        if granted.status < IPv4Status.REASON_UNSPECIFIED and granted.address != ANY_IPV4:
             self.registered = granted.address
         elif granted.status in NOT_AGAIN:
             self._ask = None
         elif granted.status in ANOTHER:
-            self._ask = ANY
+            self._ask = ANY_IPV4
         return granted.status

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from typing import NamedTuple, TypeVar
 
 from ...wire.mobility import BindingAcknowledgement, BindingUpdate, MobilityMessage
@@ -12,6 +12,8 @@ from ..base import IPAddress
 
 SEQUENCE_NUMBERS = 0x10000
 """Sequence numbers count modulo this (RFC 6275 9.5.1)."""
+ANY_IPV4 = IPv4Address(0)
+"""Asks for whatever IPv4 home address the home agent gives (RFC 5555 3.1.1)."""
 Wanted = TypeVar("Wanted", bound=Option)
 
 
@@ -38,6 +40,11 @@ def is_unicast_routable(address: IPAddress) -> bool:
 def is_newer(sequence: int, last: int) -> bool:
     """Whether ``sequence`` comes after ``last``; the 32768 values up to ``last`` do not (RFC 6275 9.5.1)."""
     return 0 < (sequence - last) % SEQUENCE_NUMBERS < SEQUENCE_NUMBERS // 2
+
+
+def options_of(message: BindingUpdate, kind: type[Wanted]) -> list[Wanted]:
+    """All options of that kind."""
+    return [option for option in message.options if isinstance(option, kind)]
 
 
 def option_of(message: BindingUpdate | BindingAcknowledgement, kind: type[Wanted]) -> Wanted | None:
