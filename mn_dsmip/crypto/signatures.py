@@ -116,15 +116,20 @@ def verify(key: PublicKey, method: int, data: bytes, signed: bytes) -> None:
         elif method == RSA and isinstance(key, rsa.RSAPublicKey):
             _verify_rsa(key, data, signed)
         elif isinstance(key, ec.EllipticCurvePublicKey) and method == _curve(key.curve)[0]:
-            half = (key.curve.key_size + 7) // 8
-            if len(data) != 2 * half:
-                raise InvalidSignature
-            r, s = int.from_bytes(data[:half], "big"), int.from_bytes(data[half:], "big")
-            key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(_HASHES[_curve(key.curve)[1]]))
+            _verify_plain_ecdsa(key, data, signed)
         else:
             raise CryptoError(f"AUTH method {method} does not go with the certificate's key")
     except (InvalidSignature, ValueError):
         raise AuthenticityError("the signature in AUTH is wrong") from None
+
+
+def _verify_plain_ecdsa(key: ec.EllipticCurvePublicKey, signature: bytes, signed: bytes) -> None:
+    """r|s, each as long as the curve's order (RFC 4754 7)."""
+    half = (key.curve.key_size + 7) // 8
+    if len(signature) != 2 * half:
+        raise InvalidSignature
+    r, s = int.from_bytes(signature[:half], "big"), int.from_bytes(signature[half:], "big")
+    key.verify(encode_dss_signature(r, s), signed, ec.ECDSA(_HASHES[_curve(key.curve)[1]]))
 
 
 def _verify_rsa(key: rsa.RSAPublicKey, signature: bytes, signed: bytes) -> None:

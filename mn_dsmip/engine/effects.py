@@ -103,3 +103,11 @@ class DetachFinished(Event):
     """The PDN connection is gone; ``confirmed`` tells whether the gateway acknowledged it."""
 
     confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SqnAdvanced(Effect):
+    """The AKA sequence number used last, at a USIM or in the network; durable before the message with it leaves."""
+
+    imsi: str
+    sqn: int

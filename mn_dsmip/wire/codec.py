@@ -156,9 +156,6 @@ def _decode(data: bytes) -> str:
 Class = TypeVar("Class", bound=type)
 
 
-@dataclass_transform(
-    frozen_default=True, field_specifiers=(u8, u16, u32, u64, bit, bits, fixed, ipv4, ipv6, rest, text)
-)
 def message(cls: Class) -> Class:
     """Make ``cls`` a frozen dataclass with ``parse`` and ``build`` compiled from its declared fields."""
     made: Any = dataclass(frozen=True, slots=True)(cls)
@@ -171,6 +168,9 @@ def message(cls: Class) -> Class:
     return made  # type: ignore[no-any-return]  # a class made at run time
 
 
+@dataclass_transform(
+    frozen_default=True, field_specifiers=(u8, u16, u32, u64, bit, bits, fixed, ipv4, ipv6, rest, text)
+)
 class Message:
     """The calls that ``message`` adds, for the type checker; the declared classes inherit from it."""
 

@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The UE's side of EAP-AKA and EAP-AKA': full authentication with a USIM (RFC 4187, RFC 9048)."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+
+from ...crypto.aka import SEPARATION_BIT, AkaResult, AuthenticationRejected, SynchronizationFailed, Usim
+from ...crypto.kdf import AkaKeys
+from ...wire import eap
+from ...wire.codec import WireError
+from ...wire.eap import AkaPacket, Attribute, Code, Method, NotificationCode, Packet, Subtype
+from ..base import Event
+from ..effects import SqnAdvanced
+from .aka_common import AKA_PRIME, KDF_CK_IK_PRIME, Flavour, Transcript, check_mac, derive, exactly_one, only, seal
+from .eap_method import EapFailure, EapPacket, EapResult, EapSuccess
+
+IDENTITY_REQUESTS: tuple[type[Attribute], ...] = (eap.AnyIdReq, eap.FullauthIdReq, eap.PermanentIdReq)
+"""In the only order in which a server may ask (RFC 4187 4.1.5): each at most once, never backwards."""
+
+
+class _Rejected(Exception):
+    """The challenge is not acceptable: Authentication-Reject."""
+
+
+class AkaPeer:
+    """One authentication of ``identity`` with ``usim``; raises nothing whatever it receives.
+
+    ``network_name`` is the access network's name that AT_KDF_INPUT must carry (EAP-AKA' only).
+    """
+
+    def __init__(self, flavour: Flavour, identity: str, imsi: str, usim: Usim, network_name: bytes = b"") -> None:
+        self.counters: Counter[str] = Counter()
+        self._flavour = flavour
+        self._identity = identity
+        self._imsi = imsi
+        self._usim = usim
+        self._network_name = network_name
+        self._transcript = Transcript(flavour)
+        self._identity_asked = -1  # index in IDENTITY_REQUESTS of the last one answered
+        self._keys: AkaKeys | None = None
+        self._begun = False
+        self._failed = ""
+        self._result_indicated = False
+        self._success_notified = False
+        self._last: tuple[bytes, bytes] = (b"", b"")
+        self._results: deque[EapResult] = deque()
+        self._events: list[Event] = []
+
+    def start(self) -> None:
+        """A peer waits for the server."""
+
+    def events(self) -> list[Event]:
+        """The USIM's sequence number, to be made durable."""
+        events, self._events = self._events, []
+        return events
+
+    def take(self) -> EapResult | None:
+        """The next result, if there is one."""
+        return self._results.popleft() if self._results else None
+
+    def receive(self, packet: bytes) -> None:
+        """Answer a request, or end with the server's verdict."""
+        if packet == self._last[0]:  # RFC 3748 4.1: a repeated request brings the same response
+            self._results.append(EapPacket(self._last[1]))
+            return
+        try:
+            parsed = Packet.parse(packet)
+        except WireError:
+            self.counters["eap-malformed"] += 1
+            return
+        if parsed.code == Code.SUCCESS:
+            self._success()
+        elif parsed.code == Code.FAILURE:
+            reason = self._failed or "the network refused the authentication without saying why"
+            self._results.append(EapFailure(reason, "RFC 4187 6.3.3"))
+        elif parsed.code == Code.REQUEST:
+            self._last = (packet, self._respond(parsed, packet))
+            self._results.append(EapPacket(self._last[1]))
+        else:
+            self.counters["eap-unexpected"] += 1
+
+    def _success(self) -> None:
+        """EAP-Success counts only once the challenge was met (RFC 4187 6.2)."""
+        if self._keys is None or self._failed or (self._result_indicated and not self._success_notified):
+            self.counters["eap-early-success"] += 1
+            return
+        self._results.append(EapSuccess(self._keys.msk, self._identity))
+
+    def _respond(self, parsed: Packet, packet: bytes) -> bytes:
+        if parsed.method == Method.IDENTITY and not self._begun:
+            return Packet(Code.RESPONSE, parsed.identifier, Method.IDENTITY, self._identity.encode()).build()
+        if parsed.method == Method.NOTIFICATION:
+            return Packet(Code.RESPONSE, parsed.identifier, Method.NOTIFICATION).build()
+        if parsed.method != self._flavour.method and not self._begun:
+            self.counters["eap-other-method"] += 1
+            return Packet(Code.RESPONSE, parsed.identifier, Method.NAK, bytes((self._flavour.method,))).build()
+        self._begun = True
+        try:
+            return self._respond_aka(AkaPacket.parse(parsed), packet)
+        except WireError as error:
+            self.counters["eap-client-error"] += 1
+            self._failed = f"we refused the network's EAP-AKA message: {error}"
+            return self._aka(parsed.identifier, Subtype.CLIENT_ERROR, eap.ClientErrorCode())
+        except (AuthenticationRejected, _Rejected) as error:
+            self.counters["eap-authentication-reject"] += 1
+            self._failed = f"the network did not prove that it knows our subscription: {error}"
+            return self._aka(parsed.identifier, Subtype.AUTHENTICATION_REJECT)
+
+    def _respond_aka(self, request: AkaPacket, packet: bytes) -> bytes:
+        if self._failed:
+            raise WireError("no further request is expected after a failure")
+        if request.subtype == Subtype.IDENTITY:
+            return self._answer_identity(request, packet)
+        if request.subtype == Subtype.CHALLENGE:
+            return self._answer_challenge(request, packet)
+        if request.subtype == Subtype.NOTIFICATION:
+            return self._answer_notification(request, packet)
+        raise WireError(f"subtype {request.subtype} is not expected")
+
+    def _answer_identity(self, request: AkaPacket, packet: bytes) -> bytes:
+        only(request, *IDENTITY_REQUESTS)
+        asked = [index for index, kind in enumerate(IDENTITY_REQUESTS) if request.get(kind)]
+        if len(asked) != 1 or asked[0] <= self._identity_asked or self._keys:
+            raise WireError("an identity request that is not allowed now (RFC 4187 4.1.5)")
+        self._identity_asked = asked[0]
+        response = self._aka(request.identifier, Subtype.IDENTITY, eap.Identity(self._identity.encode()))
+        self._transcript.add(packet, response)
+        return response
+
+    def _answer_challenge(self, request: AkaPacket, packet: bytes) -> bytes:
+        if self._keys:
+            raise WireError("a second challenge")
+        only(request, eap.Rand, eap.Autn, eap.Mac, eap.KdfInput, eap.Kdf)
+        exactly_one(request, eap.Rand, eap.Autn, eap.Mac)
+        rand, autn = request.get(eap.Rand), request.get(eap.Autn)
+        assert rand and autn
+        kdfs = self._check_prime(request, autn.value) if self._flavour is AKA_PRIME else ()
+        try:
+            result = self._usim.authenticate(rand.value, autn.value)
+        except SynchronizationFailed as failure:
+            self.counters["eap-synchronization-failure"] += 1
+            return self._aka(request.identifier, Subtype.SYNCHRONIZATION_FAILURE, eap.Auts(failure.auts), *kdfs)
+        self._events.append(SqnAdvanced(self._imsi, self._usim.sqn))
+        keys = self._derive(request, result, autn.value)
+        check_mac(self._flavour, packet, keys)
+        checkcode = request.get(eap.Checkcode)
+        if checkcode and not self._transcript.matches(checkcode.value):
+            raise WireError("AT_CHECKCODE does not match our identity round")
+        self._keys = keys
+        self._result_indicated = request.get(eap.ResultInd) is not None
+        answers: list[Attribute] = [eap.Res(result.res)]
+        if checkcode:
+            answers.append(eap.Checkcode(self._transcript.checkcode()))
+        if self._result_indicated:
+            answers.append(eap.ResultInd())
+        return self._aka(request.identifier, Subtype.CHALLENGE, *answers, eap.Mac())
+
+    def _derive(self, request: AkaPacket, result: AkaResult, autn: bytes) -> AkaKeys:
+        name = request.get(eap.KdfInput)
+        return derive(self._flavour, self._identity, result.ck, result.ik, autn, name.network_name if name else b"")
+
+    def _check_prime(self, request: AkaPacket, autn: bytes) -> tuple[eap.Kdf, ...]:
+        """The demands of RFC 9048 3.1 and 3.2 on a challenge; what fails counts as a wrong AUTN."""
+        kdfs, names = request.all(eap.Kdf), request.all(eap.KdfInput)
+        if len(kdfs) != 1 or kdfs[0].kdf != KDF_CK_IK_PRIME:
+            raise _Rejected("it offers no key derivation function that we know")
+        if len(names) != 1 or not names[0].network_name:
+            raise _Rejected("it does not name the access network")
+        if not autn[6] & SEPARATION_BIT:
+            raise _Rejected("the AMF separation bit is 0 (RFC 9048 3.1)")
+        if not _same_network(names[0].network_name, self._network_name):
+            raise _Rejected("it names another access network than ours")
+        return tuple(kdfs)
+
+    def _answer_notification(self, request: AkaPacket, packet: bytes) -> bytes:
+        only(request, eap.Notification, eap.Mac)
+        exactly_one(request, eap.Notification)
+        notification = request.get(eap.Notification)
+        assert notification
+        before, success = bool(notification.code & 0x4000), bool(notification.code & 0x8000)
+        if before == bool(self._keys) or (success and before):
+            raise WireError(f"notification {notification.code} at the wrong moment (RFC 4187 6.1)")
+        if self._keys:
+            check_mac(self._flavour, packet, self._keys)
+        if success:
+            self._success_notified = True
+        else:
+            self._failed = _notification_text(notification.code)
+        return self._aka(request.identifier, Subtype.NOTIFICATION, *([eap.Mac()] if self._keys else []))
+
+    def _aka(self, identifier: int, subtype: Subtype, *attributes: Attribute) -> bytes:
+        response = AkaPacket(Code.RESPONSE, identifier, self._flavour.method, subtype, attributes)
+        if any(isinstance(each, eap.Mac) for each in attributes) and self._keys:
+            return seal(self._flavour, response, self._keys)
+        return response.build()
+
+
+def _same_network(offered: bytes, own: bytes) -> bool:
+    """Compare the fields that both names have, separated by colons (RFC 9048 3.1)."""
+    return all(left == right for left, right in zip(offered.split(b":"), own.split(b":"), strict=False))
+
+
+def _notification_text(code: int) -> str:
+    texts = {
+        NotificationCode.TEMPORARILY_DENIED: "the network denies this subscriber access for now",
+        NotificationCode.NOT_SUBSCRIBED: "the subscriber has not subscribed to the requested service",
+        NotificationCode.GENERAL_FAILURE: "the network could not authenticate us",
+        NotificationCode.GENERAL_FAILURE_AFTER_AUTHENTICATION: "the network refused us after authentication",
+    }
+    return (
+        f"{texts.get(NotificationCode(code), 'failure') if code in texts else 'the network refused us'} (code {code})"
+    )

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The network's side of EAP-AKA and EAP-AKA' with the embedded authentication centre (RFC 4187, RFC 9048)."""
+
+from __future__ import annotations
+
+import hmac
+from collections import Counter, deque
+from collections.abc import Callable
+from enum import Enum, auto
+
+from ...crypto.aka import AuthenticationCentre, AuthenticationRejected, Subscriber, Vector
+from ...crypto.kdf import AkaKeys
+from ...crypto.suites import Random
+from ...wire import eap
+from ...wire.codec import WireError
+from ...wire.eap import AkaPacket, Attribute, Code, Method, NotificationCode, Packet, Subtype
+from ..base import Event
+from ..effects import SqnAdvanced
+from .aka_common import AKA, AKA_PRIME, KDF_CK_IK_PRIME, Flavour, Transcript, check_mac, derive, exactly_one, seal
+from .eap_method import EapFailure, EapPacket, EapResult, EapSuccess, imsi_of
+
+
+class _State(Enum):
+    IDENTITY = auto()
+    CHALLENGE = auto()
+    NOTIFICATION = auto()
+    ENDED = auto()
+
+
+class AkaServer:
+    """One authentication of whoever answers; raises nothing whatever it receives.
+
+    ``identity`` is what IDi says and counts as an EAP-Response/Identity; unless it is a permanent identity, or with
+    ``ask_identity``, the server asks for one first (RFC 4187 4.1.4).
+    """
+
+    def __init__(
+        self,
+        flavour: Flavour,
+        identity: str,
+        subscribers: Callable[[str], Subscriber | None],
+        centre: AuthenticationCentre,
+        random: Random,
+        network_name: bytes = b"",
+        ask_identity: bool = False,
+    ) -> None:
+        self.counters: Counter[str] = Counter()
+        self._flavour = flavour
+        self._identity = identity
+        self._subscribers = subscribers
+        self._centre = centre
+        self._network_name = network_name
+        self._requests = deque(
+            (eap.AnyIdReq, eap.FullauthIdReq, eap.PermanentIdReq) if ask_identity else (eap.PermanentIdReq,)
+        )
+        self._ask_first = ask_identity
+        self._identifier = random(1)[0]
+        self._state = _State.IDENTITY
+        self._transcript = Transcript(flavour)
+        self._subscriber: Subscriber | None = None
+        self._vector: Vector | None = None
+        self._keys: AkaKeys | None = None
+        self._resynchronised = False
+        self._reason = ("", "")
+        self._sent = b""
+        self._results: deque[EapResult] = deque()
+        self._events: list[Event] = []
+
+    def start(self) -> None:
+        """Send the first request."""
+        if self._ask_first or not self._challenge_if_known():
+            self._ask_identity()
+
+    def events(self) -> list[Event]:
+        """Sequence numbers used, to be made durable before the next packet leaves."""
+        events, self._events = self._events, []
+        return events
+
+    def take(self) -> EapResult | None:
+        """The next result, if there is one."""
+        return self._results.popleft() if self._results else None
+
+    def receive(self, packet: bytes) -> None:
+        """Take the peer's response; one that does not fit the last request is counted and ignored."""
+        try:
+            parsed = Packet.parse(packet)
+        except WireError:
+            self.counters["eap-malformed"] += 1
+            return
+        if parsed.code != Code.RESPONSE or parsed.identifier != self._identifier or self._state is _State.ENDED:
+            self.counters["eap-unexpected"] += 1
+            return
+        if parsed.method != self._flavour.method:
+            self._end("eap-nak", "the UE does not speak the EAP method that we ask for", "RFC 3748 5.3.1")
+            return
+        try:
+            self._process(AkaPacket.parse(parsed), packet)
+        except WireError as error:
+            self.counters["eap-refused"] += 1
+            self._notify_failure(f"the UE's answer is not acceptable: {error}")
+
+    def _process(self, response: AkaPacket, packet: bytes) -> None:
+        subtype = response.subtype
+        if self._state is _State.NOTIFICATION:  # whatever it answers, the authentication has failed (RFC 4187 6.3.2)
+            self._end("eap-failed", *self._reason)
+        elif subtype == Subtype.CLIENT_ERROR:
+            self._end("eap-client-error", "the UE could not process our EAP-AKA message", "RFC 4187 6.3.1")
+        elif subtype == Subtype.AUTHENTICATION_REJECT and self._state is _State.CHALLENGE:
+            self._end("eap-authentication-reject", "the UE says that AUTN is wrong: K or OP differ", "RFC 4187 6.3.1")
+        elif subtype == Subtype.IDENTITY and self._state is _State.IDENTITY:
+            self._take_identity(response, packet)
+        elif subtype == Subtype.SYNCHRONIZATION_FAILURE and self._state is _State.CHALLENGE:
+            self._resynchronise(response)
+        elif subtype == Subtype.CHALLENGE and self._state is _State.CHALLENGE:
+            self._take_challenge(response, packet)
+        else:
+            raise WireError(f"subtype {subtype} is not expected")
+
+    def _ask_identity(self) -> None:
+        if not self._requests:
+            self._notify_failure("no subscriber has the identity that the UE gave")
+            return
+        self._state = _State.IDENTITY
+        self._sent = self._request(Subtype.IDENTITY, self._requests.popleft()())
+
+    def _take_identity(self, response: AkaPacket, packet: bytes) -> None:
+        exactly_one(response, eap.Identity)
+        identity = response.get(eap.Identity)
+        assert identity
+        self._transcript.add(self._sent, packet)
+        try:
+            self._identity = identity.value.decode()
+        except UnicodeDecodeError:
+            raise WireError("AT_IDENTITY is not UTF-8") from None
+        if not self._challenge_if_known():
+            self._ask_identity()
+
+    def _challenge_if_known(self) -> bool:
+        imsi = imsi_of(self._identity, self._flavour.leading)
+        self._subscriber = self._subscribers(imsi) if imsi else None
+        if self._subscriber is None:
+            return False
+        self._challenge()
+        return True
+
+    def _challenge(self) -> None:
+        assert self._subscriber
+        self._state = _State.CHALLENGE
+        vector = self._vector = self._centre.vector(self._subscriber)
+        self._events.append(SqnAdvanced(self._subscriber.imsi, self._centre.sequence[self._subscriber.imsi]))
+        self._keys = derive(self._flavour, self._identity, vector.ck, vector.ik, vector.autn, self._network_name)
+        attributes: list[Attribute] = [eap.Rand(vector.rand), eap.Autn(vector.autn)]
+        if self._flavour is AKA_PRIME:
+            attributes += [eap.Kdf(KDF_CK_IK_PRIME), eap.KdfInput(self._network_name)]
+        if checkcode := self._transcript.checkcode():
+            attributes.append(eap.Checkcode(checkcode))
+        self._request(Subtype.CHALLENGE, *attributes, eap.Mac())
+
+    def _resynchronise(self, response: AkaPacket) -> None:
+        exactly_one(response, eap.Auts)
+        auts = response.get(eap.Auts)
+        assert auts and self._subscriber and self._vector
+        if self._resynchronised:
+            raise WireError("a second synchronization failure")
+        self._resynchronised = True
+        self.counters["eap-resynchronization"] += 1
+        try:
+            self._centre.resynchronise(self._subscriber, self._vector.rand, auts.value)
+        except AuthenticationRejected as error:
+            raise WireError(str(error)) from None
+        self._challenge()
+
+    def _take_challenge(self, response: AkaPacket, packet: bytes) -> None:
+        assert self._keys and self._vector and self._subscriber
+        if self._flavour is not AKA and response.get(eap.Kdf):
+            raise WireError("the UE wants a key derivation function that we do not have")
+        exactly_one(response, eap.Res, eap.Mac)
+        check_mac(self._flavour, packet, self._keys)
+        res, checkcode = response.get(eap.Res), response.get(eap.Checkcode)
+        if checkcode and not self._transcript.matches(checkcode.value):
+            raise WireError("AT_CHECKCODE does not match our identity round")
+        if not res or not hmac.compare_digest(res.value, self._vector.xres):
+            raise WireError("RES is wrong")
+        self._state = _State.ENDED
+        success = Packet(Code.SUCCESS, self._identifier).build()
+        self._results.append(EapSuccess(self._keys.msk, self._subscriber.imsi, success))
+
+    def _notify_failure(self, reason: str) -> None:
+        """One notification round, then EAP-Failure (RFC 4187 6.3.2); no AT_MAC, the UE is not authenticated."""
+        self._reason = (reason, "RFC 4187 6.3.2")
+        if self._state is _State.NOTIFICATION:
+            self._end("eap-failed", *self._reason)
+            return
+        self._state = _State.NOTIFICATION
+        self._request(Subtype.NOTIFICATION, eap.Notification(NotificationCode.GENERAL_FAILURE))
+
+    def _end(self, counter: str, reason: str, clause: str) -> None:
+        self.counters[counter] += 1
+        self._state = _State.ENDED
+        self._results.append(EapFailure(reason, clause, Packet(Code.FAILURE, self._identifier).build()))
+
+    def _request(self, subtype: Subtype, *attributes: Attribute) -> bytes:
+        self._identifier = (self._identifier + 1) % 256
+        packet = AkaPacket(Code.REQUEST, self._identifier, Method(self._flavour.method), subtype, attributes)
+        sealed = self._keys if any(isinstance(each, eap.Mac) for each in attributes) else None
+        octets = seal(self._flavour, packet, sealed) if sealed else packet.build()
+        self._results.append(EapPacket(octets))
+        return octets
