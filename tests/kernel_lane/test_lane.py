@@ -34,3 +34,15 @@ def test_the_lane_boots_another_kernel(clone: Path, record_property: Callable[[s
     kernel = in_the_lane(clone, "uname", "-r", seconds=60).strip()
     assert kernel != os.uname().release
     record_property("note", f"kernel lane: Linux {kernel}, {time.monotonic() - begun:.1f} s from call to end")
+
+
+@pytest.mark.parametrize("switch", [["--switch", "lxbr", "--controller", "none"], []], ids=["bridge", "open-vswitch"])
+def test_a_bootstrap_in_the_lane(
+    clone: Path, switch: list[str], record_property: Callable[[str, object], None]
+) -> None:
+    begun = time.monotonic()
+    command = ["mn", "--custom", "topos/s2c.py", "--topo", "s2c", *switch, "--test", "bootstrap"]
+    text = in_the_lane(clone, *command, seconds=240)
+    assert "ue1 detaches" in text
+    assert "FAIL" not in text
+    record_property("note", f"kernel lane: bootstrap with {switch or 'Open vSwitch'}, {time.monotonic() - begun:.0f} s")
