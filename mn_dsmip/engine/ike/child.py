@@ -1,0 +1,165 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Child SAs: traffic selectors, keys, and the task that asks for one (RFC 7296 1.3, 2.9, 2.17; RFC 4877 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from ipaddress import IPv6Address
+
+from ...crypto.kdf import child_keys
+from ...crypto.suites import Random
+from ...wire.codec import WireError
+from ...wire.ikev2 import Message
+from ...wire.ikev2_numbers import Exchange, NotifyType, Protocol
+from ...wire.ikev2_payloads import (
+    Nonce,
+    Notify,
+    Payload,
+    SecurityAssociation,
+    TrafficSelector,
+    TrafficSelectorsInitiator,
+    TrafficSelectorsResponder,
+)
+from ...wire.ip import MOBILITY_HEADER
+from .events import ChildSa, ChildSaEstablished, ChildSaFailed, EspKeysDerived, Selectors
+from .proposals import Chosen, Profile, build_proposals, check_answer
+from .rules import check, error, find, need, notify
+from .sentences import refusal
+from .session import Progress, Session
+
+NONCE_LENGTH = 32
+"""Octets; at least half the key of every PRF here (RFC 7296 2.10)."""
+FIRST_USABLE_SPI = 256
+"""RFC 4303 2.1 reserves those below."""
+ALL_PORTS = (0, 0xFFFF)
+
+
+def mobility_selector(low: IPv6Address, high: IPv6Address | None = None) -> TrafficSelector:
+    """All Mobility Header types between ``low`` and ``high`` (RFC 4877 7.1); room for revocation (RFC 5846 6.1)."""
+    return TrafficSelector(MOBILITY_HEADER, *ALL_PORTS, low, high or low)
+
+
+def narrow(asked: Iterable[TrafficSelector], allowed: Iterable[TrafficSelector]) -> tuple[TrafficSelector, ...]:
+    """What of the selectors ``asked`` for lies inside those ``allowed`` (RFC 7296 2.9); empty when nothing does."""
+    found = []
+    for one in asked:
+        for other in allowed:
+            both = _intersect(one, other)
+            if both is not None and both not in found:
+                found.append(both)
+    return tuple(found)
+
+
+def _intersect(one: TrafficSelector, other: TrafficSelector) -> TrafficSelector | None:
+    if one.start.version != other.start.version or (one.protocol and other.protocol and one.protocol != other.protocol):
+        return None
+    low, high = max(one.start, other.start, key=int), min(one.end, other.end, key=int)
+    first, last = max(one.start_port, other.start_port), min(one.end_port, other.end_port)
+    if int(low) > int(high) or first > last:
+        return None
+    return TrafficSelector(one.protocol or other.protocol, first, last, low, high)
+
+
+def covers(outer: Iterable[TrafficSelector], inner: Iterable[TrafficSelector]) -> bool:
+    """Whether every selector of ``inner`` lies inside one of ``outer``."""
+    allowed = tuple(outer)
+    return all(any(_intersect(one, other) == one for other in allowed) for one in inner)
+
+
+def new_esp_spi(random: Random) -> bytes:
+    """An inbound SPI of our own."""
+    while int.from_bytes(spi := random(4), "big") < FIRST_USABLE_SPI:
+        pass
+    return spi
+
+
+def make_child(
+    session: Session, chosen: Chosen, spis: tuple[bytes, bytes], nonces: bytes, selectors: Selectors, asked_by_us: bool
+) -> ChildSa:
+    """The child SA with its keys; ``spis`` are ours and the peer's, ``asked_by_us`` gives the keys' order."""
+    assert session.keys and session.chosen and session.chosen.prf
+    to_responder, to_initiator = child_keys(session.chosen.prf, chosen.protection, session.keys.d, nonces)
+    outbound, inbound = (to_responder, to_initiator) if asked_by_us else (to_initiator, to_responder)
+    agreed = (selectors.local, selectors.remote, selectors.transport)
+    return ChildSa(spis[0], spis[1], chosen.protection, inbound, outbound, *agreed)
+
+
+def announce(session: Session, child: ChildSa, first: bool) -> None:
+    """Tell the user and whoever logs keys."""
+    session.emit(EspKeysDerived(child))
+    session.emit(ChildSaEstablished(session.local_spi, child, first))
+
+
+def child_payloads(profile: Profile, spi: bytes, selectors: Selectors, nonce: bytes | None) -> list[Payload]:
+    """A request for a child SA, in the order of RFC 7296 1.3.1."""
+    payloads: list[Payload] = [Notify(NotifyType.USE_TRANSPORT_MODE)] if selectors.transport else []
+    payloads.append(SecurityAssociation(build_proposals(profile.esp, Protocol.ESP, spi)))
+    if nonce is not None:
+        payloads.append(Nonce(nonce))
+    return [*payloads, TrafficSelectorsInitiator(selectors.local), TrafficSelectorsResponder(selectors.remote)]
+
+
+def read_child_answer(
+    session: Session, profile: Profile, spi: bytes, asked: Selectors, payloads: tuple[Payload, ...], nonces: bytes
+) -> ChildSa | tuple[str, str, int | None]:
+    """The child SA that a response brings, or why it brings none: sentence, clause, notify."""
+    offered = " or ".join(str(offer) for offer in profile.esp)
+    refused = error(payloads)
+    if refused is not None or find(payloads, SecurityAssociation) is None:
+        if refused is None:
+            return "the gateway answered without a child SA", "RFC 7296 2.21.2", None
+        return *refusal(refused, offered), refused.notify_type
+    answer = need(payloads, SecurityAssociation).proposals
+    chosen = check_answer(answer, profile.esp, Protocol.ESP)
+    if chosen is None or len(answer[0].spi) != 4:
+        return "the gateway chose ESP algorithms that we did not offer", "RFC 7296 2.7", None
+    local = need(payloads, TrafficSelectorsInitiator).selectors
+    remote = need(payloads, TrafficSelectorsResponder).selectors
+    if not local or not remote or not covers(asked.local, local) or not covers(asked.remote, remote):
+        return "the gateway answered with traffic selectors outside those that we asked for", "RFC 7296 2.9", None
+    transport = notify(payloads, NotifyType.USE_TRANSPORT_MODE) is not None
+    if transport != asked.transport:
+        return "the gateway did not agree to transport mode", "RFC 7296 1.3.1", None
+    agreed = Selectors(local, remote, transport)
+    return make_child(session, chosen, (spi, answer[0].spi), nonces, agreed, asked_by_us=True)
+
+
+class ChildTask:
+    """CREATE_CHILD_SA for a new child SA."""
+
+    exchange = Exchange.CREATE_CHILD_SA
+
+    def __init__(
+        self, session: Session, profile: Profile, selectors: Selectors, discard: Callable[[bytes, float], None]
+    ) -> None:
+        self._session, self._profile, self._selectors, self._discard = session, profile, selectors, discard
+        self._spi = new_esp_spi(session.random)
+        self._nonce = session.random(NONCE_LENGTH)
+
+    def build(self, now: float) -> list[Payload]:
+        """The request."""
+        return child_payloads(self._profile, self._spi, self._selectors, self._nonce)
+
+    def process(self, message: Message, payloads: tuple[Payload, ...], raw: bytes, now: float) -> Progress:
+        """Take the answer."""
+        session = self._session
+        refused = error(payloads)
+        try:
+            if refused is None:
+                check(Exchange.CREATE_CHILD_SA, payloads)
+            nonce = find(payloads, Nonce)
+            nonces = self._nonce + (nonce.data if nonce else b"")
+            answer = read_child_answer(session, self._profile, self._spi, self._selectors, payloads, nonces)
+        except WireError as problem:
+            answer = (f"the gateway's answer is malformed: {problem}", "RFC 7296 1.3.1", None)
+        if isinstance(answer, ChildSa):
+            announce(session, answer, first=False)
+        else:
+            session.emit(ChildSaFailed(session.local_spi, *answer))
+            if refused is None:
+                self._discard(self._spi, now)  # the peer made an SA that we do not take: close it (RFC 7296 1.3.1)
+        return Progress.DONE
+
+    def timed_out(self, now: float) -> None:
+        """A peer that does not answer is dead (RFC 7296 2.4)."""
+        self._session.close("the gateway does not answer any more", by_peer=False)

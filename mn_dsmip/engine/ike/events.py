@@ -1,0 +1,191 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What IKE tells its user, and what it takes from its user."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from cryptography import x509
+
+from ...crypto.certs import Identity
+from ...crypto.kdf import ChildKeys, IkeKeys
+from ...crypto.suites import Protection
+from ...wire.ikev2_payloads import Configuration, TrafficSelector
+from ..base import Backoff, Event, IPAddress
+from .eap_method import EapMethod
+from .proposals import Chosen, Profile
+
+RETRANSMISSION = Backoff(first=1.0, factor=2.0, limit=16.0, tries=8)
+
+
+@dataclass(frozen=True)
+class Timers:
+    """Ours, in seconds: RFC 7296 2.4 leaves them open."""
+
+    retransmission: Backoff = RETRANSMISSION
+    liveness: float = 60.0
+    """Without any sign of the peer for that long, ask whether it is alive; 0 never asks (RFC 7296 2.4)."""
+    patience: float = 6.0
+    """How long a request goes on after an unauthenticated error answered it (RFC 7296 2.21.1)."""
+    half_open: float = 90.0
+    """A responder forgets who does not finish the authentication; longer than an initiator's retransmissions."""
+    linger: float = 64.0
+    """A closed session still repeats its last response, in case it was lost."""
+    cookie_secret: float = 60.0
+    """After that a new secret signs cookies; the one before is still good (RFC 7296 2.6)."""
+
+
+DEFAULT_TIMERS = Timers()
+
+
+@dataclass(frozen=True)
+class Selectors:
+    """What a child SA protects, from the side that asks for it."""
+
+    local: tuple[TrafficSelector, ...]
+    remote: tuple[TrafficSelector, ...]
+    transport: bool = True
+
+
+@dataclass(frozen=True)
+class InitiatorConfig:
+    """How a UE sets up an IKE SA.
+
+    ``identity`` goes into IDi as a NAI, ``apn`` into IDr. ``expected_name`` is what the gateway's certificate must hold
+    as subjectAltName: the name that was looked up, or the address when no name was used. Either ``eap`` or ``psk``.
+    """
+
+    identity: str
+    apn: str | None
+    expected_name: str
+    profile: Profile
+    first_child: Selectors
+    anchors: tuple[x509.Certificate, ...] = ()
+    clock: Callable[[], datetime] | None = None
+    eap: Callable[[], EapMethod] | None = None
+    psk: bytes | None = field(default=None, repr=False)
+    want_home_prefix: bool = True
+    want_dns: bool = True
+    timers: Timers = DEFAULT_TIMERS
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A policy's no: the notify type for the peer, and the reason for our own journal."""
+
+    notify: int
+    reason: str
+    data: bytes = b""
+
+
+@dataclass(frozen=True)
+class ResponderConfig:
+    """How a gateway answers; ``identity`` is its certificate, ``name`` its own FQDN."""
+
+    name: str
+    profile: Profile
+    identity: Identity | None
+    cookie_threshold: int = 64
+    """Half-open sessions from which on a cookie is demanded (RFC 7296 2.6)."""
+    maximum_half_open: int = 4096
+    """Beyond that, new requests are dropped, cookie or not."""
+    timers: Timers = DEFAULT_TIMERS
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSa:
+    """A child SA as one side sees it; keys are never shown by ``repr``."""
+
+    inbound_spi: bytes
+    outbound_spi: bytes
+    protection: Protection
+    inbound_keys: ChildKeys
+    outbound_keys: ChildKeys
+    local: tuple[TrafficSelector, ...]
+    remote: tuple[TrafficSelector, ...]
+    transport: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IkeSaEstablished(Event):
+    """Both sides are authenticated. ``session`` is the own SPI; ``configuration`` the CFG_REPLY sent or received."""
+
+    session: bytes
+    peer: IPAddress
+    identity: str
+    """At a gateway who was authenticated (an IMSI for EAP-AKA), at a UE the gateway's IDr."""
+    apn: str | None
+    suite: str
+    configuration: Configuration | None
+    child_refused: str = ""
+    """Why there is no first child SA, if there is none."""
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSaEstablished(Event):
+    """A child SA is ready in both directions; ``first`` marks the one of IKE_AUTH."""
+
+    session: bytes
+    child: ChildSa
+    first: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSaFailed(Event):
+    """A child SA that was asked for does not come about."""
+
+    session: bytes
+    reason: str
+    clause: str
+    notify: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChildSaClosed(Event):
+    """A child SA is gone; named by its inbound SPI."""
+
+    session: bytes
+    inbound_spi: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class IkeSaClosed(Event):
+    """An established IKE SA is gone, with all its child SAs."""
+
+    session: bytes
+    reason: str
+    by_peer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IkeFailed(Event):
+    """An IKE SA did not come about. ``reason`` is a sentence for a person.
+
+    ``authentication`` tells failures of identity, which another try does not mend, from those of the network.
+    """
+
+    session: bytes
+    peer: IPAddress
+    reason: str
+    clause: str
+    authentication: bool
+    notify: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class IkeKeysDerived(Event):
+    """Keys of an IKE SA, for whoever logs them on demand."""
+
+    initiator_spi: bytes
+    responder_spi: bytes
+    chosen: Chosen
+    keys: IkeKeys
+
+
+@dataclass(frozen=True, slots=True)
+class EspKeysDerived(Event):
+    """Keys of a child SA, for whoever logs them on demand."""
+
+    child: ChildSa

@@ -1,0 +1,291 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The gateway's IKE: finds the session of each message, answers IKE_SA_INIT, and keeps floods out.
+
+Nothing is remembered of an initiator before it has shown, when there are many, that it receives at its address
+(cookies, RFC 7296 2.6). Sessions are found by our SPI only, never by address: several UEs share one behind a NAT.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import struct
+from collections import Counter
+from heapq import heappop, heappush
+
+from ...crypto.kdf import ike_keys, skeyseed
+from ...crypto.suites import CryptoError
+from ...wire.codec import WireError
+from ...wire.ikev2 import Message
+from ...wire.ikev2_numbers import DhGroup, Exchange, NotifyType, Protocol
+from ...wire.ikev2_payloads import (
+    NONCE_LENGTHS,
+    KeyExchange,
+    Nonce,
+    Notify,
+    Payload,
+    SecurityAssociation,
+)
+from ..base import Event, Random, UdpDatagram
+from .child import NONCE_LENGTH
+from .events import IkeKeysDerived, ResponderConfig
+from .init import announced_hashes, hash_algorithms, nat_notifies
+from .policy import ResponderPolicy
+from .proposals import Chosen, choose
+from .responder_session import ResponderSession
+from .rules import check, need, notify
+from .session import NAT_T_PORT, NON_ESP_MARKER, Path
+
+MAJOR_VERSION = 2
+COOKIE_LENGTH = 1 + 32
+
+
+class IkeResponder:
+    """All IKE SAs of a gateway: the five verbs with ``UdpDatagram``; events name sessions by our SPI."""
+
+    def __init__(self, config: ResponderConfig, policy: ResponderPolicy, random: Random) -> None:
+        self.config = config
+        self.counters: Counter[str] = Counter()
+        self.sessions: dict[bytes, ResponderSession] = {}
+        self._policy = policy
+        self._random = random
+        self._by_request: dict[bytes, ResponderSession] = {}
+        self._requests: dict[bytes, bytes] = {}
+        self._half_open: set[bytes] = set()
+        self._timers: list[tuple[float, bytes]] = []
+        self._armed: dict[bytes, float] = {}
+        self._secrets: list[bytes] = []
+        self._secret_number = 0
+        self._secret_since = float("-inf")
+        self._events: list[Event] = []
+        self._datagrams: list[UdpDatagram] = []
+
+    # --- the verbs
+
+    def events(self) -> list[Event]:
+        """What happened since the last call, in all sessions."""
+        events, self._events = self._events, []
+        return events
+
+    def datagrams_to_send(self) -> list[UdpDatagram]:
+        """What is to leave now, from all sessions."""
+        datagrams, self._datagrams = self._datagrams, []
+        return datagrams
+
+    def next_timer(self) -> float | None:
+        """The earliest timer of any session."""
+        while self._timers and self._armed.get(self._timers[0][1]) != self._timers[0][0]:
+            heappop(self._timers)
+        return self._timers[0][0] if self._timers else None
+
+    def handle_timer(self, now: float) -> None:
+        """Let every session whose time has come act."""
+        while (due := self.next_timer()) is not None and due <= now:
+            _, spi = heappop(self._timers)
+            self._armed.pop(spi, None)
+            session = self.sessions[spi]
+            if session.expires is not None and session.expires <= now:
+                self._forget(session)
+            else:
+                session.handle_timer(now)
+                self.settle(session)
+
+    def receive_datagram(self, datagram: UdpDatagram, now: float) -> None:
+        """Take a datagram that came to our IKE ports; whatever it holds, nothing is raised."""
+        payload = datagram.payload
+        if NAT_T_PORT in (datagram.source_port, datagram.destination_port):
+            if not payload.startswith(NON_ESP_MARKER):
+                self.counters["ike-no-marker"] += 1
+                return
+            payload = payload[len(NON_ESP_MARKER) :]
+        path = Path(datagram.destination, datagram.destination_port, datagram.source, datagram.source_port)
+        try:
+            message = Message.parse(payload)
+        except WireError:
+            self.counters["ike-malformed"] += 1
+            return
+        if message.exchange == Exchange.IKE_SA_INIT and message.from_original_initiator and not message.is_response:
+            self._receive_init(message, payload, path, now)
+            return
+        session = self.sessions.get(message.responder_spi if message.from_original_initiator else message.initiator_spi)
+        if session is None or session.spi_i != message.initiator_spi:
+            self.counters["ike-unknown-spi"] += 1
+            return
+        session.receive(message, payload, path, now)
+        self.settle(session)
+
+    # --- calls of the gateway
+
+    def settle(self, session: ResponderSession) -> None:
+        """Collect what a session has to say and arm its timer; after every call into a session."""
+        spi = session.local_spi
+        if session.established or session.closed:
+            self._half_open.discard(spi)
+        self._events += session.events()
+        self._datagrams += session.datagrams_to_send()
+        self.counters.update(session.counters)
+        session.counters.clear()
+        timer = session.next_timer()
+        if timer is None:
+            self._armed.pop(spi, None)
+        elif self._armed.get(spi) != timer:
+            self._armed[spi] = timer
+            heappush(self._timers, (timer, spi))
+
+    def delete(self, spi: bytes, now: float, reason: str) -> None:
+        """Close a session towards its UE."""
+        session = self.sessions.get(spi)
+        if session is not None:
+            session.delete(now, reason)
+            self.settle(session)
+
+    def resume(self, spi: bytes, now: float) -> None:
+        """The session's EAP server has answered."""
+        session = self.sessions.get(spi)
+        if session is not None:
+            session.resume(now)
+            self.settle(session)
+
+    def alive(self, spi: bytes, now: float) -> None:
+        """Protected traffic from the session's UE arrived: a sign of life (RFC 7296 2.4)."""
+        session = self.sessions.get(spi)
+        if session is not None:
+            session.heard = now
+
+    def _forget(self, session: ResponderSession) -> None:
+        spi = session.local_spi
+        if not session.established and not session.closed:
+            self.counters["ike-half-open-expired"] += 1
+        self._half_open.discard(spi)
+        self.sessions.pop(spi, None)
+        self._by_request.pop(self._requests.pop(spi, b""), None)
+        self._armed.pop(spi, None)
+
+    # --- IKE_SA_INIT
+
+    def _receive_init(self, message: Message, raw: bytes, path: Path, now: float) -> None:
+        if message.version >> 4 != MAJOR_VERSION:
+            self.counters["ike-version"] += 1
+            return
+        digest = hashlib.sha256(raw).digest()
+        known = self._by_request.get(digest)
+        if known is not None:  # RFC 7296 2.1: the same octets get the same answer, as long as IKE_AUTH has not begun
+            if known.peer is None:
+                known.repeat_response()
+                self.settle(known)
+            return
+        try:
+            check(Exchange.IKE_SA_INIT, message.payloads)
+            nonce = need(message.payloads, Nonce).data
+            if message.message_id or message.responder_spi != bytes(8) or len(nonce) not in NONCE_LENGTHS:
+                raise WireError("message id, responder SPI or nonce length")  # noqa: TRY301
+        except WireError:
+            self.counters["ike-malformed"] += 1
+            return
+        if self._keep_out(message, nonce, path, now):
+            return
+        self._answer_init(message, raw, path, digest, now)
+
+    def _keep_out(self, message: Message, nonce: bytes, path: Path, now: float) -> bool:
+        """Whether a flood protection took care of the request."""
+        if len(self._half_open) >= self.config.maximum_half_open:
+            self.counters["ike-half-open-full"] += 1
+            return True
+        if len(self._half_open) < self.config.cookie_threshold:
+            return False
+        given = notify(message.payloads, NotifyType.COOKIE)
+        if given is not None and self._cookie_is_good(given.data, message, nonce, path, now):
+            return False
+        self.counters["ike-cookie-demanded"] += 1
+        self._renew_secret(now)
+        cookie = self._cookie(self._secret_number, message, nonce, path)
+        self._reply(message, path, bytes(8), [Notify(NotifyType.COOKIE, cookie)])
+        return True
+
+    def _renew_secret(self, now: float) -> None:
+        if now - self._secret_since >= self.config.timers.cookie_secret:
+            self._secrets = [*self._secrets[-1:], self._random(32)]
+            self._secret_number = (self._secret_number + 1) % 256
+            self._secret_since = now
+
+    def _cookie(self, number: int, message: Message, nonce: bytes, path: Path) -> bytes:
+        """Version of the secret, then a MAC over nonce, address and SPI (RFC 7296 2.6)."""
+        secret = self._secrets[-1 if number == self._secret_number else 0]
+        content = nonce + path.remote.packed + message.initiator_spi
+        return bytes((number,)) + hmac.digest(secret, content, "sha256")
+
+    def _cookie_is_good(self, cookie: bytes, message: Message, nonce: bytes, path: Path, now: float) -> bool:
+        self._renew_secret(now)
+        recent = (
+            {self._secret_number, (self._secret_number - 1) % 256} if len(self._secrets) > 1 else {self._secret_number}
+        )
+        if len(cookie) != COOKIE_LENGTH or cookie[0] not in recent:
+            return False
+        return hmac.compare_digest(cookie, self._cookie(cookie[0], message, nonce, path))
+
+    def _answer_init(self, message: Message, raw: bytes, path: Path, digest: bytes, now: float) -> None:
+        found = choose(need(message.payloads, SecurityAssociation).proposals, self.config.profile.ike, Protocol.IKE)
+        if found is None:
+            self.counters["ike-no-proposal"] += 1
+            self._reply(message, path, bytes(8), [Notify(NotifyType.NO_PROPOSAL_CHOSEN)])
+            return
+        proposal, chosen = found
+        exchange = need(message.payloads, KeyExchange)
+        assert chosen.group
+        if exchange.group != chosen.group.transform:
+            self.counters["ike-other-group"] += 1
+            wanted = struct.pack("!H", DhGroup(chosen.group.transform))
+            self._reply(message, path, bytes(8), [Notify(NotifyType.INVALID_KE_PAYLOAD, wanted)])
+            return
+        session = ResponderSession(self.config, self._policy, path, self._random, now)
+        while session.spi_r in self.sessions or not any(session.spi_r):
+            session.spi_r = self._random(8)
+        session.spi_i = message.initiator_spi
+        key = chosen.group.generate(self._random)
+        try:
+            shared = key.shared(exchange.data)
+        except CryptoError:
+            self.counters["ike-public-value"] += 1
+            return
+        nonce = self._random(NONCE_LENGTH)
+        answer: list[Payload] = [
+            SecurityAssociation((proposal,)),
+            KeyExchange(chosen.group.transform, key.public),
+            Nonce(nonce),
+            *nat_notifies(session.spi_i, session.spi_r, path),
+            *([hash_algorithms()] if announced_hashes(message.payloads) else []),
+        ]
+        self._open_session(session, message, raw, digest, chosen, nonce, shared, answer)
+
+    def _open_session(
+        self,
+        session: ResponderSession,
+        message: Message,
+        raw: bytes,
+        digest: bytes,
+        chosen: Chosen,
+        nonce: bytes,
+        shared: bytes,
+        answer: list[Payload],
+    ) -> None:
+        assert chosen.prf
+        session.own_nonce, session.peer_nonce = nonce, need(message.payloads, Nonce).data
+        session.peer_first = raw
+        session.peer_hashes = announced_hashes(message.payloads)
+        session.own_first = session.build(Exchange.IKE_SA_INIT, 0, answer, is_response=True)
+        session.send_response(session.own_first)
+        nonces = session.peer_nonce + nonce
+        seed = skeyseed(chosen.prf, nonces, shared)
+        keys = ike_keys(chosen.prf, chosen.protection, seed, nonces, session.spi_i + session.spi_r)
+        session.use_keys(chosen, keys)
+        session.emit(IkeKeysDerived(session.spi_i, session.spi_r, chosen, keys))
+        spi = session.local_spi
+        self.sessions[spi] = session
+        self._half_open.add(spi)
+        self._by_request[digest], self._requests[spi] = session, digest
+        self.settle(session)
+
+    def _reply(self, request: Message, path: Path, spi: bytes, payloads: list[Payload]) -> None:
+        """A stateless answer to IKE_SA_INIT."""
+        answer = Message(request.initiator_spi, spi, Exchange.IKE_SA_INIT, 0, tuple(payloads), False, True)
+        self._datagrams.append(path.datagram(answer.build()))

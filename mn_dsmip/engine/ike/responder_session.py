@@ -1,0 +1,330 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The gateway's end of one IKE SA: IKE_AUTH, child SAs, deletions (RFC 7296 1.2 to 1.4, 2.16)."""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Callable
+
+from ...crypto.kdf import shared_key_auth, signed_octets
+from ...crypto.signatures import sign
+from ...crypto.suites import CryptoError, Random
+from ...wire.codec import WireError
+from ...wire.ikev2 import Message
+from ...wire.ikev2_numbers import AuthMethod, CertEncoding, Exchange, IdType, NotifyType, Protocol
+from ...wire.ikev2_payloads import (
+    Authentication,
+    Certificate,
+    Configuration,
+    Eap,
+    IdInitiator,
+    IdResponder,
+    Nonce,
+    Notify,
+    Payload,
+    SecurityAssociation,
+    TrafficSelectorsInitiator,
+    TrafficSelectorsResponder,
+)
+from ..base import Event, earliest
+from .child import NONCE_LENGTH, announce, make_child, new_esp_spi
+from .eap_method import EapFailure, EapMethod, EapPacket, EapSuccess
+from .events import (
+    ChildSaClosed,
+    ChildSaEstablished,
+    ChildSaFailed,
+    IkeFailed,
+    IkeSaEstablished,
+    Refusal,
+    ResponderConfig,
+    Selectors,
+)
+from .informational import DeleteChildTask, DeleteIkeTask, LivenessTask, answer_informational
+from .policy import Peer, ResponderPolicy
+from .proposals import choose
+from .rules import CHILD, check, find, need, notify
+from .session import Path, Session
+
+
+class ResponderSession(Session):
+    """One UE's IKE SA at the gateway; made by ``IkeResponder`` once IKE_SA_INIT has agreed on keys."""
+
+    def __init__(
+        self, config: ResponderConfig, policy: ResponderPolicy, path: Path, random: Random, now: float
+    ) -> None:
+        super().__init__(False, path, config.timers, random, now)
+        self.config = config
+        self.policy = policy
+        self.peer: Peer | None = None
+        self.expires: float | None = now + config.timers.half_open
+        """When the session is forgotten unless it is established by then, or after it was closed."""
+        self._eap: EapMethod | None = None
+        self._secret: bytes | None = None
+        self._msk = False
+        self._waiting: Message | None = None
+        self._identity: IdResponder | None = None
+        self._first_payloads: tuple[Payload, ...] = ()
+        self._children: dict[bytes, bytes] = {}  # the UE's inbound SPI -> ours
+        self._handlers: dict[Exchange, Callable[[Message, tuple[Payload, ...], float], None]] = {
+            Exchange.IKE_AUTH: self._begin,
+            Exchange.INFORMATIONAL: self._informational,
+            Exchange.CREATE_CHILD_SA: self._create_child,
+        }
+
+    # --- calls of the gateway
+
+    def delete(self, now: float, reason: str) -> None:
+        """Close the IKE SA towards the UE."""
+        if self.established and not self.closed:
+            self.queue(DeleteIkeTask(self, reason), now)
+        else:
+            self._end(reason, now)
+
+    def delete_child(self, spi: bytes, now: float) -> None:
+        """Close the child SA with our inbound ``spi``."""
+        self.queue(DeleteChildTask(self, spi), now)
+
+    def check_liveness(self, now: float) -> None:
+        """Ask the UE for a sign of life."""
+        if not self.tasks:
+            self.queue(LivenessTask(self), now)
+
+    def resume(self, now: float) -> None:
+        """An EAP server that took its time may have answered."""
+        if self._waiting is not None:
+            self._continue_eap(self._waiting, now)
+
+    def next_timer(self) -> float | None:
+        """When ``handle_timer`` is due, the end of a session that never came up included."""
+        return earliest(super().next_timer(), self.expires)
+
+    # --- requests of the UE
+
+    def handle_request(self, message: Message, payloads: tuple[Payload, ...], now: float) -> None:
+        """Answer a request; one that is malformed or out of place ends the session (RFC 7296 2.21)."""
+        handler = self._handlers.get(Exchange(message.exchange)) if message.exchange in _EXCHANGES else None
+        try:
+            if handler is None or (message.exchange == Exchange.IKE_AUTH) == self.established:
+                raise WireError(f"exchange {message.exchange} at this moment")  # noqa: TRY301
+            handler(message, payloads, now)
+        except WireError as problem:
+            self.counters["ike-malformed"] += 1
+            self.respond(message, [Notify(NotifyType.INVALID_SYNTAX)])
+            self._end(f"the UE's request is not acceptable: {problem}", now)
+
+    def _end(self, reason: str, now: float) -> None:
+        """Close, but go on repeating the last response for a while."""
+        self.close(reason, by_peer=False)
+        self.expires = now + self.timers.linger
+
+    def _refuse(self, request: Message, refusal: Refusal, now: float, payloads: tuple[Payload, ...] = ()) -> None:
+        """IKE_AUTH ends without an IKE SA."""
+        self.counters["ike-authentication"] += 1
+        answer = [*payloads] or [Notify(refusal.notify, refusal.data)]
+        self.respond(request, answer)
+        authentication = refusal.notify == NotifyType.AUTHENTICATION_FAILED
+        self.emit(
+            IkeFailed(
+                self.local_spi, self.path.remote, refusal.reason, "RFC 7296 2.21.2", authentication, refusal.notify
+            )
+        )
+        self._end(refusal.reason, now)
+
+    # --- IKE_AUTH
+
+    def _begin(self, request: Message, payloads: tuple[Payload, ...], now: float) -> None:
+        """The first request: who are you, and how is that proven?"""
+        claimed, wanted = need(payloads, IdInitiator), find(payloads, IdResponder)
+        self._first_payloads = payloads
+        self.peer = Peer(self.local_spi, self.path.remote, self.path.local, claimed, self._apn(wanted))
+        self._identity = wanted or IdResponder(IdType.FQDN, self.config.name.encode())
+        method = self.policy.authenticator(self.peer)
+        auth = find(payloads, Authentication)
+        if isinstance(method, Refusal):
+            self._refuse(request, method, now)
+        elif isinstance(method, bytes):
+            self._secret = method
+            if auth is None:
+                refusal = Refusal(
+                    NotifyType.AUTHENTICATION_FAILED, "the peer wants EAP, we have a pre-shared key for it"
+                )
+                self._refuse(request, refusal, now)
+            else:
+                self._finish(request, auth, now)
+        elif auth is not None:
+            refusal = Refusal(NotifyType.AUTHENTICATION_FAILED, "the peer does not use EAP as it must")
+            self._refuse(request, refusal, now)
+        else:
+            self._eap = method
+            method.start()
+            self._handlers[Exchange.IKE_AUTH] = self._take_eap
+            self._continue_eap(request, now)
+
+    def _apn(self, wanted: IdResponder | None) -> str | None:
+        """The APN in IDr; a peer that asks for the gateway's own name names no APN."""
+        if wanted is None or wanted.id_type != IdType.FQDN:
+            return None
+        name = wanted.data.decode(errors="replace")
+        return None if name.lower() == self.config.name.lower() else name
+
+    def _proof(self) -> list[Payload]:
+        """IDr, certificates and signature: the gateway proves itself before EAP begins (RFC 7296 2.16)."""
+        assert self._identity and self.config.identity
+        method, data = sign(self.config.identity.key, self._own_signed(), self.peer_hashes)
+        chain = [Certificate(CertEncoding.X509_SIGNATURE, each) for each in self.config.identity.encoded]
+        return [self._identity, *chain, Authentication(method, data)]
+
+    def _own_signed(self) -> bytes:
+        assert self._identity and self.chosen and self.chosen.prf and self.keys
+        return signed_octets(self.chosen.prf, self.own_first, self.peer_nonce, self.keys.pr, self._identity.build())
+
+    def _take_eap(self, request: Message, payloads: tuple[Payload, ...], now: float) -> None:
+        assert self._eap
+        self._eap.receive(need(payloads, Eap).data)
+        self._continue_eap(request, now)
+
+    def _continue_eap(self, request: Message, now: float) -> None:
+        """Answer with what the EAP server says; when it says nothing yet, the answer waits for ``resume``."""
+        assert self._eap and self.peer
+        result = self._eap.take()
+        for event in self._eap.events():
+            self.emit(event)
+        self._waiting = request if result is None else None
+        if result is None:
+            return
+        first: list[Payload] = []
+        if request.message_id == 1:
+            try:
+                first = self._proof()
+            except CryptoError as problem:
+                self._refuse(request, Refusal(NotifyType.AUTHENTICATION_FAILED, str(problem)), now)
+                return
+        if isinstance(result, EapPacket):
+            self.respond(request, [*first, Eap(result.packet)])
+        elif isinstance(result, EapSuccess):
+            self.peer.identity, self._secret, self._msk = result.identity, result.msk, True
+            self._handlers[Exchange.IKE_AUTH] = self._take_auth
+            self.respond(request, [*first, Eap(result.packet)])
+        elif isinstance(result, EapFailure):
+            refusal = Refusal(NotifyType.AUTHENTICATION_FAILED, result.reason)
+            self._refuse(request, refusal, now, (*first, Eap(result.packet)))
+        self.counters.update(self._eap.counters)
+        self._eap.counters.clear()
+
+    def _take_auth(self, request: Message, payloads: tuple[Payload, ...], now: float) -> None:
+        self._finish(request, need(payloads, Authentication), now)
+
+    def _finish(self, request: Message, auth: Authentication, now: float) -> None:
+        """The last request: check AUTH, authorise, assign, make the first child SA."""
+        assert self.peer and self._identity and self._secret is not None
+        assert self.chosen and self.chosen.prf and self.keys
+        prf = self.chosen.prf
+        signed = signed_octets(prf, self.peer_first, self.own_nonce, self.keys.pi, self.peer.claimed.build())
+        expected = shared_key_auth(prf, self._secret, signed)
+        if auth.method != AuthMethod.SHARED_KEY or not hmac.compare_digest(expected, auth.data):
+            self._refuse(request, Refusal(NotifyType.AUTHENTICATION_FAILED, "the peer's AUTH is wrong"), now)
+            return
+        if not self._msk:
+            self.peer.identity = self.peer.claimed.data.decode(errors="replace")
+        refused = self.policy.authorise(self.peer)
+        if refused is not None:
+            self._refuse(request, refused, now)
+            return
+        own = Authentication(AuthMethod.SHARED_KEY, shared_key_auth(prf, self._secret, self._own_signed()))
+        answer: list[Payload] = [own] if self._msk else [self._identity, own]
+        self.established, self.expires = True, None
+        self._assign_and_answer(request, answer, now)
+
+    def _assign_and_answer(self, request: Message, answer: list[Payload], now: float) -> None:
+        """CP, SA and selectors, or an error notify in their place: the IKE SA stands either way (RFC 7296 2.21.2)."""
+        assert self.peer
+        payloads = self._first_payloads
+        reply = self.policy.assign(self.peer, find(payloads, Configuration))
+        child: list[Payload]
+        refused = ""
+        event: Event | None = None
+        if isinstance(reply, Refusal):
+            child, refused, reply = [Notify(reply.notify, reply.data)], reply.reason, None
+        elif all(find(payloads, kind) for kind in CHILD):
+            child, event = self._make_child(payloads, self.peer_nonce + self.own_nonce, None)
+            refused = event.reason if isinstance(event, ChildSaFailed) else ""
+        else:
+            child, refused = [], "the peer asked for none"
+        self.respond(request, [*answer, *([reply] if reply else []), *child])
+        peer = self.peer
+        self.emit(
+            IkeSaEstablished(
+                self.local_spi, self.path.remote, peer.identity, peer.apn, str(self.chosen), reply, refused
+            )
+        )
+        if isinstance(event, ChildSaEstablished):
+            announce(self, event.child, first=True)
+
+    # --- child SAs
+
+    def _create_child(self, request: Message, payloads: tuple[Payload, ...], now: float) -> None:
+        """A further child SA; rekeying is answered as a gateway may that cannot (RFC 7296 1.3, 2.8)."""
+        rekey = notify(payloads, NotifyType.REKEY_SA) is not None
+        sa = need(payloads, SecurityAssociation)
+        if rekey or any(each.protocol != Protocol.ESP for each in sa.proposals):
+            self.respond(request, [Notify(NotifyType.NO_ADDITIONAL_SAS)])
+            return
+        check(Exchange.CREATE_CHILD_SA, payloads)
+        nonce = self.random(NONCE_LENGTH)
+        answer, event = self._make_child(payloads, need(payloads, Nonce).data + nonce, nonce)
+        self.respond(request, answer)
+        if isinstance(event, ChildSaEstablished):
+            announce(self, event.child, first=False)
+        else:
+            self.emit(event)
+
+    def _make_child(
+        self, payloads: tuple[Payload, ...], nonces: bytes, nonce: bytes | None
+    ) -> tuple[list[Payload], ChildSaEstablished | ChildSaFailed]:
+        """The answer's payloads for a child SA and what became of it; selectors are turned to the gateway's view."""
+        assert self.peer
+        asked = Selectors(
+            need(payloads, TrafficSelectorsResponder).selectors,
+            need(payloads, TrafficSelectorsInitiator).selectors,
+            notify(payloads, NotifyType.USE_TRANSPORT_MODE) is not None,
+        )
+        proposals = need(payloads, SecurityAssociation).proposals
+        found = choose(proposals, self.config.profile.esp, Protocol.ESP)
+        if found is None or len(found[0].spi) != 4:
+            return self._no_child(Refusal(NotifyType.NO_PROPOSAL_CHOSEN, "none of the ESP proposals is acceptable"))
+        agreed = self.policy.narrow(self.peer, asked)
+        if isinstance(agreed, Refusal):
+            return self._no_child(agreed)
+        proposal, chosen = found
+        spi = new_esp_spi(self.random)
+        child = make_child(self, chosen, (spi, proposal.spi), nonces, agreed, asked_by_us=False)
+        answer: list[Payload] = [Notify(NotifyType.USE_TRANSPORT_MODE)] if agreed.transport else []
+        answer.append(SecurityAssociation((type(proposal)(proposal.number, Protocol.ESP, spi, proposal.transforms),)))
+        if nonce is not None:
+            answer.append(Nonce(nonce))
+        answer += [TrafficSelectorsInitiator(agreed.remote), TrafficSelectorsResponder(agreed.local)]
+        return answer, ChildSaEstablished(self.local_spi, child, nonce is None)
+
+    def _no_child(self, refusal: Refusal) -> tuple[list[Payload], ChildSaFailed]:
+        self.counters["ike-child-refused"] += 1
+        failed = ChildSaFailed(self.local_spi, refusal.reason, "RFC 7296 2.21.2", refusal.notify)
+        return [Notify(refusal.notify, refusal.data)], failed
+
+    def _informational(self, request: Message, payloads: tuple[Payload, ...], now: float) -> None:
+        answer_informational(self, request, payloads, self._children.get)
+
+    def close(self, reason: str, by_peer: bool) -> None:
+        """Close, but stay a while to repeat the last response."""
+        self.expires = self.heard + self.timers.linger
+        super().close(reason, by_peer)
+
+    def emit(self, event: Event) -> None:
+        """Keep track of child SAs on the way to the user."""
+        if isinstance(event, ChildSaEstablished):
+            self._children[event.child.outbound_spi] = event.child.inbound_spi
+        elif isinstance(event, ChildSaClosed):
+            self._children = {out: own for out, own in self._children.items() if own != event.inbound_spi}
+        super().emit(event)
+
+
+_EXCHANGES = frozenset(Exchange)
