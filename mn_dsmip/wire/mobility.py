@@ -35,6 +35,11 @@ class BadChecksum(WireError):
 class UnknownType(WireError):
     """A MH Type without a class: answered with a Binding Error, status 2 (RFC 6275 9.2)."""
 
+    def __init__(self, content: UnknownMessage) -> None:
+        super().__init__(f"Mobility Header type {content.mh_type} is unknown")
+        self.content = content
+        """What was read, kept as octets."""
+
 
 class BadHeader(WireError):
     """Payload Proto is not 59, or the header is too short for its type: ICMPv6 Parameter Problem (RFC 6275 9.2)."""
@@ -262,7 +267,7 @@ def parse_mobility(data: bytes, source: IPv6Address, destination: IPv6Address) -
         raise BadChecksum("Mobility Header checksum is wrong")
     cls = MESSAGES.get(data[2])
     if cls is None:
-        raise UnknownType(f"Mobility Header type {data[2]} is unknown")
+        raise UnknownType(UnknownMessage(data[2], data[_OPTIONS_BEGIN:]))
     if data[0] != NO_NEXT_HEADER:
         raise BadHeader(f"Payload Proto is {data[0]}, not {NO_NEXT_HEADER}", 0)
     body = data[_OPTIONS_BEGIN:]

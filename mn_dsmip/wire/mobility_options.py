@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
@@ -124,6 +125,15 @@ class MessageIdentifier(Option):
     timestamp: bytes = fixed(8)
 
 
+@option(17)
+class DnsUpdate(Option):
+    """RFC 5026 8.1: have the home agent update (or ``remove``) the DNS entry of the home address."""
+
+    status: int = u8()
+    remove: bool = bit(spare=7)
+    name: bytes = rest()
+
+
 @option(20)
 class ServiceSelection(Option):
     """RFC 5149 3: which service; carries the APN."""
@@ -164,15 +174,54 @@ class IPv4CareOfAddress(Option):
     address: IPv4Address = ipv4(lead=2)
 
 
+def _parse_care_of_address(data: bytes) -> IPv4Address | IPv6Address | None:
+    if not data:
+        return None
+    if len(data) not in (4, 16):
+        raise WireError(f"care-of address of {len(data)} octets in a binding identifier, 0, 4 or 16 expected")
+    return IPv4Address(data) if len(data) == 4 else IPv6Address(data)
+
+
+def _build_care_of_address(address: IPv4Address | IPv6Address | None) -> bytes:
+    return b"" if address is None else address.packed
+
+
 @option(35, (8, 2))
 class BindingIdentifier(Option):
-    """RFC 5648 4.1 with the priority of RFC 6089 4.1; the address is empty, IPv4 or IPv6."""
+    """RFC 5648 4.1 with the priority of RFC 6089 4.1; without an address it is aligned at 2n."""
 
     bid: int = u16()
     status: int = u8()
     home: bool = bit()
     priority: int = bits(7)
-    care_of_address: bytes = rest(default=b"")
+    care_of_address: IPv4Address | IPv6Address | None = rest(_parse_care_of_address, _build_care_of_address)
+
+
+def _parse_flows(data: bytes) -> tuple[int, ...]:
+    if len(data) % 2:
+        raise WireError(f"flow identifiers in {len(data)} octets, an even number expected")
+    return struct.unpack(f"!{len(data) // 2}H", data)
+
+
+def _build_flows(flows: tuple[int, ...]) -> bytes:
+    return struct.pack(f"!{len(flows)}H", *flows)
+
+
+@option(44, (2, 0))
+class FlowSummary(Option):
+    """RFC 6089 4.3: the flow identifiers to keep."""
+
+    flows: tuple[int, ...] = rest(_parse_flows, _build_flows)
+
+
+@option(45, (2, 0))
+class FlowIdentification(Option):
+    """RFC 6089 4.2; sub-options say which traffic and where it goes."""
+
+    fid: int = u16()
+    priority: int = u16(spare=1)
+    status: int = u8(default=0)
+    sub_options: bytes = rest(default=b"")
 
 
 def parse_options(data: bytes) -> tuple[Option, ...]:
