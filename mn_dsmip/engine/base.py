@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What every engine shares: the five verbs, datagrams, events, back-off and table-driven transitions.
 
-An engine does no I/O. Its user calls, in this order and after every call into it: ``events()`` (effects are carried out,
-the rest is journalled), ``datagrams_to_send()``, ``next_timer()``. Effects come first because some of them must be durable
-before the datagrams they belong to leave, for example a used authentication sequence number.
+An engine does no I/O. Its user calls, in this order and after every call into it: ``events()`` (effects are carried
+out, the rest is journalled), ``datagrams_to_send()``, ``next_timer()``. Effects come first because some of them must be
+durable before the datagrams they belong to leave, for example a used authentication sequence number.
 """
 
 from __future__ import annotations

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Home network prefixes and IPv4 home addresses: who holds which, and who gets it back.
 
-A lease belongs to a subscriber and an APN (TS 23.402 4.7.1: one prefix a PDN connection). It is given to nobody else while
-it is held. After its release the pool still remembers the former holder and prefers units that nobody ever had, so that a
-returning subscriber finds its old prefix as long as the pool is not exhausted.
+A lease belongs to a subscriber and an APN (TS 23.402 4.7.1: one prefix a PDN connection). It is given to nobody else
+while it is held. After its release the pool still remembers the former holder and prefers units that nobody ever had,
+so that a returning subscriber finds its old prefix as long as the pool is not exhausted.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Pool(Generic[Unit]):
             self._former[holder] = unit
 
     def take(self, holder: Holder, static: Unit | None = None) -> Unit | None:
-        """Give ``holder`` its unit: the one it holds, its static one, its former one, a fresh one, the longest released.
+        """Give ``holder`` a unit: the one it holds, its static one, its former one, a fresh one, the longest released.
 
         Returns ``None`` when the pool is exhausted, or when somebody else holds the static unit.
         """

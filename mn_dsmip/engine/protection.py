@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Mobility signalling inside ESP (RFC 4877): which SA, which addresses, and what is refused.
+
+::
+
+    IPv6(care-of -> HA) Destination Options[home address] ESP(Mobility Header)      from the mobile node
+    IPv6(HA -> care-of) type 2 Routing[home address]      ESP(Mobility Header)      to the mobile node
+
+SAs belong to the home address, never to the care-of address (RFC 4877 4.2): they outlive every handover.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from ipaddress import IPv6Address
+
+from ..crypto.esp import EspError, InboundSa, OutboundSa
+from ..wire.codec import WireError
+from ..wire.ikev2_payloads import TrafficSelector
+from ..wire.ip import (
+    DESTINATION_OPTIONS,
+    ESP,
+    MOBILITY_HEADER,
+    ROUTING,
+    Ipv6Packet,
+    home_address_header,
+    ipv6_packet,
+    type2_routing_header,
+)
+from ..wire.mobility import BadChecksum, UnknownType, build_mobility, parse_mobility
+from .base import Random
+from .ike.events import ChildSa
+from .mip.packet import MobilityPacket
+
+
+class EspPair:
+    """Both directions of a child SA, and the IKE session that made it."""
+
+    __slots__ = ("child", "inbound", "outbound", "session")
+
+    def __init__(self, session: bytes, child: ChildSa, random: Random) -> None:
+        self.session = session
+        self.child = child
+        self.inbound = InboundSa(child.inbound_spi, child.protection, child.inbound_keys)
+        self.outbound = OutboundSa(child.outbound_spi, child.protection, child.outbound_keys, random)
+
+
+class EspDatabase:
+    """The SAs of one agent: inbound by SPI, outbound by session and selectors."""
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self._inbound: dict[bytes, EspPair] = {}
+        self._sessions: dict[bytes, list[EspPair]] = {}
+
+    def __len__(self) -> int:
+        return len(self._inbound)
+
+    def add(self, session: bytes, child: ChildSa) -> EspPair:
+        """Use ``child`` from now on."""
+        pair = self._inbound[child.inbound_spi] = EspPair(session, child, self._random)
+        self._sessions.setdefault(session, []).append(pair)
+        return pair
+
+    def remove(self, inbound_spi: bytes) -> None:
+        """Forget one child SA."""
+        pair = self._inbound.pop(inbound_spi, None)
+        if pair is not None:
+            self._sessions[pair.session].remove(pair)
+
+    def remove_session(self, session: bytes) -> None:
+        """Forget every child SA of an IKE SA."""
+        for pair in self._sessions.pop(session, ()):
+            del self._inbound[pair.inbound.spi]
+
+    def inbound(self, spi: bytes) -> EspPair | None:
+        """The SA that an incoming packet names."""
+        return self._inbound.get(spi)
+
+    def outbound(self, session: bytes, local: IPv6Address, remote: IPv6Address, mh_type: int) -> EspPair | None:
+        """The newest SA of ``session`` that may carry a message of that type between those addresses."""
+        for pair in reversed(self._sessions.get(session, ())):
+            child = pair.child
+            if _allows(child.local, local, mh_type) and _allows(child.remote, remote, mh_type):
+                return pair
+        return None
+
+
+def _allows(selectors: Iterable[TrafficSelector], address: IPv6Address, mh_type: int) -> bool:
+    """Selectors code the type in the port's high octet (RFC 4877 7.1); OPAQUE (65535..0) stands for any here."""
+    port = mh_type << 8
+    return any(
+        each.protocol in (0, MOBILITY_HEADER)
+        and each.start.version == 6
+        and int(each.start) <= int(address) <= int(each.end)
+        and (each.start_port <= port <= each.end_port or each.start_port > each.end_port)
+        for each in selectors
+    )
+
+
+def seal_mobility(pair: EspPair, packet: MobilityPacket, from_mobile_node: bool) -> bytes:
+    """The outer packet of a mobility message; ``EspError`` when the SA is used up."""
+    home, agent = packet.home_address, packet.home_agent
+    source, destination = (home, agent) if from_mobile_node else (agent, home)
+    sealed = pair.outbound.seal(build_mobility(packet.message, source, destination), MOBILITY_HEADER)
+    care_of = packet.care_of_address.packed
+    if care_of == home.packed:  # at home the addresses need no substitution (RFC 6275 11.7.1, 10.3.2)
+        return ipv6_packet(source.packed, destination.packed, ESP, sealed)
+    if from_mobile_node:
+        return ipv6_packet(care_of, agent.packed, DESTINATION_OPTIONS, home_address_header(ESP, home.packed) + sealed)
+    return ipv6_packet(agent.packed, care_of, ROUTING, type2_routing_header(ESP, home.packed) + sealed)
+
+
+def open_mobility(
+    database: EspDatabase, outer: Ipv6Packet, at_mobile_node: bool, counters: Counter[str]
+) -> tuple[EspPair, MobilityPacket] | None:
+    """The mobility message in an ESP packet and the SA it came through; everything else is counted and dropped."""
+    pair = database.inbound(outer.payload[:4])
+    if pair is None:
+        counters["esp-unknown-spi"] += 1
+        return None
+    try:
+        next_header, content = pair.inbound.open(outer.payload)
+    except EspError as refused:
+        counters[refused.reason] += 1
+        return None
+    if at_mobile_node:
+        source, destination = outer.source, outer.routing_home_address or outer.destination
+        home, care_of, agent = destination, outer.destination, source
+    else:
+        source, destination = outer.home_address_option or outer.source, outer.destination
+        home, care_of, agent = source, outer.source, destination
+    remote, local = IPv6Address(source), IPv6Address(destination)
+    mh_type = content[2] if len(content) > 2 else 0
+    child = pair.child
+    selected = _allows(child.local, local, mh_type) and _allows(child.remote, remote, mh_type)
+    if next_header != MOBILITY_HEADER or not child.transport or not selected:
+        counters["esp-selector"] += 1
+        return None
+    try:
+        message = parse_mobility(content, remote, local)
+    except BadChecksum:
+        counters["mh-checksum"] += 1
+    except UnknownType:
+        counters["mh-unknown-type"] += 1
+    except WireError:
+        counters["mh-malformed"] += 1
+    else:
+        return pair, MobilityPacket(message, IPv6Address(home), IPv6Address(agent), IPv6Address(care_of))
+    return None
