@@ -98,11 +98,11 @@ def _read_message(layer: Layer, headers: _Headers, packet: Packet) -> tuple[str,
     if layer.name == "dns" and headers.ports:
         return "dns", _dns(layer), "", headers.payload
     if layer.name == "icmpv6":
-        kind = layer.number("icmpv6.type")
-        if kind == ROUTER_ADVERTISEMENT:
+        number = layer.number("icmpv6.type") or 0
+        if number == ROUTER_ADVERTISEMENT:
             return "router_advertisement", _router_advertisement(layer), "", ""
-        if kind in ICMPV6_ERRORS:
-            return "icmpv6_error", _icmpv6_error(kind, layer, packet), "", ""
+        if number in ICMPV6_ERRORS:
+            return "icmpv6_error", _icmpv6_error(number, layer, packet), "", ""
     return None
 
 
@@ -216,17 +216,14 @@ def _router_advertisement(layer: Layer) -> dict[str, Value]:
     prefixes = layer.all("icmpv6.opt.prefix")
     lengths = layer.all("icmpv6.opt.prefix.length")
     autonomous = layer.all("icmpv6.opt.prefix.flag.a")
-    pairs = list(zip(prefixes, lengths, autonomous))
+    texts = [f"{prefix.show}/{length.show}" for prefix, length in zip(prefixes, lengths, strict=False)]
+    flags = [one.show in ("1", "True") for one in autonomous]
     return {
-        "prefixes": tuple(f"{prefix.show}/{length.show}" for prefix, length, _ in pairs),
-        "autonomous_prefixes": tuple(f"{prefix.show}/{length.show}" for prefix, length, flag in pairs if _set(flag.show)),
+        "prefixes": tuple(texts),
+        "autonomous_prefixes": tuple(text for text, flag in zip(texts, flags, strict=False) if flag),
         "dns_servers": tuple(item.show for item in layer.all("icmpv6.opt.rdnss")),
         "router_lifetime": layer.number("icmpv6.nd.ra.router_lifetime") or 0,
     }
-
-
-def _set(show: str) -> bool:
-    return show in ("1", "True")
 
 
 def _icmpv6_error(kind: int, layer: Layer, packet: Packet) -> dict[str, Value]:

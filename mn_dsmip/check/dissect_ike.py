@@ -160,9 +160,9 @@ def _selectors(payload: Payload) -> dict[str, Value]:
     name = "ts_i" if payload.kind == 44 else "ts_r"
     firsts = payload.all("isakmp.ts.start_ipv6") + payload.all("isakmp.ts.start_ipv4")
     lasts = payload.all("isakmp.ts.end_ipv6") + payload.all("isakmp.ts.end_ipv4")
-    ports = zip(payload.numbers("isakmp.ts.start_port"), payload.numbers("isakmp.ts.end_port"))
+    ports = zip(payload.numbers("isakmp.ts.start_port"), payload.numbers("isakmp.ts.end_port"), strict=False)
     return {
-        name: tuple(_range(first.show, last.show) for first, last in zip(firsts, lasts)),
+        name: tuple(_range(first.show, last.show) for first, last in zip(firsts, lasts, strict=False)),
         f"{name}_protocols": tuple(payload.numbers("isakmp.ts.protoid")),
         f"{name}_ports": tuple(f"{first}-{last}" for first, last in ports),
     }
@@ -173,7 +173,7 @@ def _range(first: str, last: str) -> str:
         return first
     start, end = ip_address(first), ip_address(last)
     if start.version == end.version and start <= end:  # type: ignore[operator]  # same version
-        networks = list(summarize_address_range(start, end))  # type: ignore[type-var]  # same version
+        networks = list(summarize_address_range(start, end))
         if len(networks) == 1:
             return str(networks[0])
     return f"{first}-{last}"

@@ -26,11 +26,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Union
 
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
@@ -95,7 +94,7 @@ class Group:
     most: int = 1
 
 
-Item = Union[Step, Group]
+Item = Step | Group
 
 
 @dataclass(frozen=True)
@@ -254,15 +253,24 @@ class _Parser:
             raise self.fail(node, "expected the key 'never' with a name")
         name = self.name(keys["never"], "never")
         message, where = self.selection(node, keys, name)
-        ends = []
-        for key in ("after", "before"):
-            ends.append(self.word(keys[key], key) if key in keys else "")
-            if key in keys:
-                self.known(keys[key], ends[-1], self.names, f"{key}: there is no step")
-        clause = self.word(keys["clause"], "clause") if "clause" in keys else ""
-        line = node.start_mark.line + 1
-        sender, receiver = self.role(keys, "from"), self.role(keys, "to")
-        return Prohibition(name, message, line, sender, receiver, where, *ends, clause=clause)
+        return Prohibition(
+            name,
+            message,
+            node.start_mark.line + 1,
+            self.role(keys, "from"),
+            self.role(keys, "to"),
+            where,
+            self.step_name(keys, "after"),
+            self.step_name(keys, "before"),
+            self.word(keys["clause"], "clause") if "clause" in keys else "",
+        )
+
+    def step_name(self, keys: dict[str, Node], key: str) -> str:
+        if key not in keys:
+            return ""
+        name = self.word(keys[key], key)
+        self.known(keys[key], name, self.names, f"{key}: there is no step")
+        return name
 
     def selection(self, node: Node, keys: dict[str, Node], name: str) -> tuple[str, tuple[Condition, ...]]:
         if "message" not in keys:
@@ -352,8 +360,8 @@ class _Parser:
             raise self.fail(keys[key], f"{key}: expected true or false, found {show(value)!r}")
         return value
 
-    def known(self, node: Node, word: str, words: object, text: str) -> None:
-        valid = [str(one) for one in words]  # type: ignore[attr-defined]  # any collection of words
+    def known(self, node: Node, word: str, words: Iterable[str], text: str) -> None:
+        valid = list(words)
         if word not in valid:
             near = get_close_matches(word, valid, 1, 0.5)
             hint = f"; did you mean {near[0]!r}?" if near else f"; there is: {', '.join(sorted(valid)) or 'none'}"

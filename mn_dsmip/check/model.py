@@ -94,9 +94,8 @@ class Message:
 
     def get(self, name: str) -> Value | None:
         """A field's value; None when the message has none of that name."""
-        if name in ("source", "destination", "frame"):
-            return {"source": self.source, "destination": self.destination, "frame": self.frame}[name]
-        return self.fields.get(name)
+        own: dict[str, Value] = {"source": self.source, "destination": self.destination}
+        return own.get(name, self.fields.get(name))
 
     def number(self, name: str) -> int:
         """A field that is known to be a number; 0 when missing."""
@@ -111,6 +110,10 @@ class Message:
         """A field that is a list, empty when missing."""
         value = self.fields.get(name)
         return value if isinstance(value, tuple) else ()
+
+    def numbers(self, name: str) -> list[int]:
+        """The numbers of a field that is a list."""
+        return [one for one in self.items(name) if isinstance(one, int)]
 
     def flag(self, name: str) -> bool:
         return bool(self.fields.get(name))

@@ -108,7 +108,12 @@ MOBILITY_OPTIONS = {  # mobility options, IANA
     45: "FLOW_IDENTIFICATION",
 }
 DNS_TYPES = {1: "A", 5: "CNAME", 28: "AAAA", 33: "SRV"}
-ECHO = {("icmpv6", 128): "echo_request", ("icmpv6", 129): "echo_reply", ("icmp", 8): "echo_request", ("icmp", 0): "echo_reply"}
+ECHO = {
+    ("icmpv6", 128): "echo_request",
+    ("icmpv6", 129): "echo_reply",
+    ("icmp", 8): "echo_request",
+    ("icmp", 0): "echo_reply",
+}
 ICMPV6_ERRORS = {1: "destination unreachable", 2: "packet too big", 3: "time exceeded", 4: "parameter problem"}
 IPV4_IN, IPV6_IN, UDP, ESP, ICMPV6, MOBILITY = 4, 41, 17, 50, 58, 135
 BU_ACKNOWLEDGEMENT_STATUS_SEQUENCE = 135  # RFC 6275 6.1.8: sequence number out of window

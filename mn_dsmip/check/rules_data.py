@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Rules about user data, ESP sequence numbers and what a kernel must not say on the agents' behalf."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mn_dsmip.check.model import Message
+from mn_dsmip.check.numbers import FIRST_REJECTING_STATUS, ICMPV6_ERRORS
+from mn_dsmip.check.rule import Check, check, rule, unseen
+from mn_dsmip.check.session import Session, within
+
+# What an agent owns and its kernel does not understand. Packet Too Big (2) is a router's business and always welcome.
+OWN_LAYERS = {"isakmp", "udp", "esp", "mipv6", "ipv6.dstopts", "ipv6.routing", "ipv6", "ip"}
+PACKET_TOO_BIG = 2
+
+
+@rule("I12", "TS 24.303 4.1, RFC 6275 11.3.1", "no data of the home address outside the tunnel while bound")
+def data_in_tunnel(session: Session) -> Iterator[Check]:
+    """Away from home, packets with the home address go through the home agent; outside the tunnel they would be
+    dropped on their way, or answered past it."""
+    for message in session.of("plain", "tunnelled"):
+        if _while_bound(session, message):
+            outside = message.kind == "plain" and _is_home(session, message.source)
+            text = f"{message.source} to {message.destination}, {'outside' if outside else 'inside'} the tunnel"
+            yield check(message, "source", "home addresses inside the tunnel only", text, holds=not outside)
+
+
+@rule("I13", "TS 24.303 5.4, RFC 6275 10.3.2", "no tunnelled data after the de-registration", sees="mobility")
+def no_data_after_detach(session: Session) -> Iterator[Check]:
+    """With the acknowledgement of lifetime 0, or of a revocation, the binding is gone on both sides."""
+    ended: Message | None = None
+    for message in session.messages:
+        if _ends_binding(session, message):
+            ended = message
+            yield check(message, "lifetime", "the end of the binding", "reached", holds=True)
+        elif message.kind == "binding_acknowledgement" and message.number("lifetime"):
+            ended = None
+        elif message.kind == "tunnelled" and ended is not None:
+            expected = f"nothing in the tunnel after frame {ended.frame}"
+            text = f"{message.get('inner_source')} to {message.get('inner_destination')}"
+            yield check(message, "inner_source", expected, text, holds=False)
+
+
+def _ends_binding(session: Session, message: Message) -> bool:
+    if message.kind == "binding_acknowledgement" and message.number("status") < FIRST_REJECTING_STATUS:
+        update = session.update_of(message)
+        return update is not None and update.number("lifetime") == 0
+    return message.kind == "binding_revocation" and not message.flag("indication") and message.number("status") == 0
+
+
+@rule("DATA-EARLY", "TS 24.303 5.1.2.4", "no tunnelled data before the registration", sees="mobility")
+def no_data_before_binding(session: Session) -> Iterator[Check]:
+    """Only an accepted Binding Acknowledgement lets the UE use the home address."""
+    if not session.spis and not session.bound:
+        if any(session.of("tunnelled")):
+            yield unseen("the capture shows no registration of this UE")
+        return
+    first = session.bound[0][0].frame if session.bound else None
+    for message in session.of("tunnelled"):
+        after = first is not None and message.frame > first
+        expected = f"after frame {first}, which accepts the binding" if first else "after an accepted registration"
+        yield check(message, "frame", expected, message.frame, holds=after)
+
+
+@rule("TUNNEL-ENDS", "RFC 6275 10.4.5, RFC 3963 6.4", "the tunnel carries only packets of its own UE", sees="ike mobility")
+def tunnel_ends(session: Session) -> Iterator[Check]:
+    """Between care-of address and home agent outside; inside, one end is in the home prefix or the IPv4 home address.
+    Otherwise a UE could send with anybody's address."""
+    care_of = {session.care_of} | {one.source for one in session.of("binding_update")}
+    for message in session.of("tunnelled"):
+        up = message.source in care_of
+        ends = {message.source, message.destination}
+        outer = session.home_agent in ends and bool(ends & care_of)
+        yield check(message, "source", "between care-of address and home agent", " and ".join(ends), holds=outer)
+        inner = message.text("inner_source" if up else "inner_destination")
+        name = "inner_source" if up else "inner_destination"
+        known = session.home_prefixes if message.get("inner_version") == 6 else sorted(session.ipv4_home_addresses)
+        if known:
+            yield check(message, name, f"in {', '.join(known)}", inner, holds=_is_home(session, inner))
+
+
+@rule("ESP-REPLAY", "RFC 4303 3.3.3, 3.4.3", "an ESP sequence number is used once")
+def esp_replay(session: Session) -> Iterator[Check]:
+    """The receiver drops the second packet as a replay; a sender that repeats numbers breaks its own SA."""
+    seen: dict[tuple[int, int], int] = {}
+    for message in session.messages:
+        if message.get("esp_sequence") is None:
+            continue
+        key = (message.number("spi"), message.number("esp_sequence"))
+        fresh = key not in seen
+        expected = "a number not used before" if fresh else f"not again the number of frame {seen[key]}"
+        yield check(message, "esp_sequence", expected, key[1], holds=fresh)
+        seen.setdefault(key, message.frame)
+
+
+@rule("ESP-GAP", "RFC 4303 3.3.3", "ESP sequence numbers have no gaps", severity="warning")
+def esp_gaps(session: Session) -> Iterator[Check]:
+    """A gap means that a packet was lost, or that the capture does not hold it."""
+    last: dict[int, int] = {}
+    for message in session.messages:
+        if message.get("esp_sequence") is None:
+            continue
+        spi, number = message.number("spi"), message.number("esp_sequence")
+        if spi in last and number > last[spi]:
+            yield check(message, "esp_sequence", last[spi] + 1, number, holds=number == last[spi] + 1)
+        last[spi] = max(number, last.get(spi, 0))
+
+
+@rule("ICMP-LEAK", "RFC 6275 9.2, 11.3.5", "no kernel answers for the agents with an ICMPv6 error")
+def no_kernel_errors(session: Session) -> Iterator[Check]:
+    """An error sent by the care-of or the home agent's address about IKE, ESP, mobility or tunnel packets comes from an
+    operating system that does not know them; the peer may give up because of it."""
+    ends = {session.care_of, session.home_agent, *(one.source for one in session.of("binding_update"))}
+    for message in session.of("icmpv6_error"):
+        kind = message.number("icmp_type")
+        about = [str(one) for one in message.items("quoted_layers") if one in OWN_LAYERS]
+        leaks = message.source in ends and kind != PACKET_TOO_BIG and len(about) > 1
+        text = f"{ICMPV6_ERRORS.get(kind, kind)} from {message.source} about {' '.join(about) or 'something else'}"
+        yield check(message, "icmp_type", "no such error", text, holds=not leaks)
+
+
+def _is_home(session: Session, address: str) -> bool:
+    own = session.home_addresses | session.ipv4_home_addresses
+    return address in own or any(within(address, prefix) for prefix in session.home_prefixes)
+
+
+def _while_bound(session: Session, message: Message) -> bool:
+    return any(
+        start.frame < message.frame and (end is None or message.frame < end.frame) for start, end in session.bound
+    )
