@@ -43,10 +43,7 @@ def _checks(net: Network) -> Iterator[Check]:
         for peer in correspondents:
             for source, target in ((ue, peer), (peer, ue)):
                 for family in (6, 4) if ue.ipv4_home else (6,):
-                    yield (
-                        f"{source} pings {target} over IPv{family}",
-                        lambda *_, args=(source, target, family): _ping(*args),
-                    )
+                    yield f"{source} pings {target} over IPv{family}", partial(_ping, source, target, family)
     for ue in net.ues():
         yield f"{ue} refreshes its binding", partial(_refresh, ue)
     for ue in net.ues():
@@ -64,16 +61,20 @@ def _attach(ue: UE) -> str:
 
 
 def _ping(source: Ipv6Host, target: Ipv6Host, family: int) -> str:
-    address = target.ipv6() if family == 6 else target.ipv4()
+    """One echo between home address and correspondent, both named: no other source address counts."""
+    own, address = (node.ipv6() if family == 6 else node.ipv4() for node in (source, target))
+    _expect(own is not None, f"{source} has no IPv{family} address")
     _expect(address is not None, f"{target} has no IPv{family} address")
-    text, errors, status = source.pexec(["ping", f"-{family}", "-n", "-c", "1", "-W", str(PING_SECONDS), str(address)])
-    _expect(status == 0, f"no answer from {address}; ping said: {(errors or text).strip()}")
-    return _round_trip(text) or "answered"
+    command = ["ping", f"-{family}", "-n", "-c", "1", "-W", str(PING_SECONDS), "-I", str(own), str(address)]
+    text, errors, status = source.pexec(command)
+    words = [line for line in f"{errors}\n{text}".splitlines() if line.startswith(("ping", "From", "1 packets"))]
+    _expect(status == 0, f"no answer from {address}; {'; '.join(words)}")
+    return f"{address} answered {own}{_round_trip(text)}"
 
 
 def _round_trip(text: str) -> str:
-    times = (line for line in text.splitlines() if " time=" in line)
-    return next((line.partition(" from ")[2] for line in times), "")
+    _, found, time = text.partition(" time=")
+    return f" in {time.splitlines()[0]}" if found else ""
 
 
 def _refresh(ue: UE) -> str:

@@ -31,5 +31,6 @@ def launch(node: ActiveHost, net: Network, settings: Sequence[str]) -> Child:
     """Start dnsmasq in `node` with these lines and nothing else as its configuration."""
     path = net.folder.config(f"{node.name}.conf")
     path.write_text("\n".join([*ALONE, *settings]) + "\n")
-    command = [find_tool("dnsmasq") or "dnsmasq", "--keep-in-foreground", f"--conf-file={path}"]
+    # Not --keep-in-foreground: there it changes its credentials, and with them forgets that it must not outlive us.
+    command = [find_tool("dnsmasq") or "dnsmasq", "--no-daemon", f"--conf-file={path}"]
     return Child(node, command, net.folder.log(node.name), announced_by=READY)

@@ -20,11 +20,11 @@ from . import machine
 from .capture import Capture, taps
 from .errors import NodeError
 from .gateways import PdnGw
-from .guard import Guard
 from .home_operator import Operator
 from .host import ActiveHost, Ipv6Host, Stage
 from .run_folder import RunFolder
 from .services import DnsServer
+from .switches import Guard, seclude
 from .ue import UE
 
 CERTIFICATE_SECONDS = 30.0
@@ -118,12 +118,10 @@ class Network(Mininet):  # type: ignore[misc]  # Mininet has no types
             self.folder.give_back()
 
     def _seclude_switches(self) -> None:
-        """Keep the namespace of `mn` out of the networks it switches: Router Advertisements are not for it."""
+        """Keep the namespace of `mn` out of the networks it switches: nothing that is advertised there is for it."""
         for switch in self.switches:
-            for device in (str(switch), *switch.intfNames()):
-                setting = Path("/proc/sys/net/ipv6/conf", device, "disable_ipv6")
-                if not switch.inNamespace and setting.exists():
-                    setting.write_text("1\n")
+            if not switch.inNamespace:
+                seclude(str(switch), [str(switch), *switch.intfNames()])
 
     def _gather(self) -> None:
         for ue in self.ues():

@@ -1,13 +1,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A process that outlives `mn` for one purpose: to remove its switches when it was killed.
-
-Nodes vanish by themselves, because their namespaces end with their last process; a bridge stands where `mn` ran.
-"""
+"""Switches stand in the namespace of `mn`, not in one of their own: they must not touch it, nor outlive `mn` there."""
 
 from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterable
+from pathlib import Path
 
 # `read` fails when the other end of the pipe closes without a word: then `mn` is dead.
 SCRIPT = """
@@ -22,7 +20,7 @@ END_SECONDS = 5.0
 
 
 class Guard:
-    """Watches over switches that stand in our own namespace."""
+    """A process that outlives `mn` for one purpose: to remove its switches when it was killed."""
 
     def __init__(self, switches: Iterable[str]) -> None:
         self.process = subprocess.Popen(
@@ -40,3 +38,23 @@ class Guard:
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
+
+
+def seclude(switch: str, devices: Iterable[str]) -> None:
+    """Take a switch's devices out of the IPv6 of our namespace: they would follow Router Advertisements.
+
+    A Linux bridge would also report a multicast group of its own on the link; it is taken down and up to leave it.
+    """
+    for device in devices:
+        setting = Path("/proc/sys/net/ipv6/conf", device, "disable_ipv6")
+        if setting.exists():
+            setting.write_text("1\n")
+    if _link(switch, "type", "bridge", "mcast_snooping", "0"):  # no to a switch of another kind
+        _link(switch, "down")
+        _link(switch, "up")
+
+
+def _link(device: str, *change: str) -> bool:
+    return (
+        subprocess.run(["ip", "link", "set", "dev", device, *change], capture_output=True, check=False).returncode == 0
+    )
