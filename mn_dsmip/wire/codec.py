@@ -146,6 +146,12 @@ def _exactly(length: int) -> Callable[[bytes], bytes]:
     return check
 
 
+def _fit(value: int, largest: int) -> int:
+    if not 0 <= value <= largest:
+        raise ValueError(f"{value} where 0 to {largest} belong")
+    return value
+
+
 def _decode(data: bytes) -> str:
     try:
         return data.decode()
@@ -192,7 +198,7 @@ class _Layout:
 
     def __init__(self, cls: Any) -> None:
         self.cls = cls
-        self.names: dict[str, Any] = {"WireError": WireError}
+        self.names: dict[str, Any] = {"WireError": WireError, "struct_error": struct.error, "_fit": _fit}
         self.format, self.loads, self.dumps, self.raw = "!", [], [], []  # type: ignore[var-annotated]
         self.tail: tuple[str, Kind] | None = None
         fields = [(field.name, field.metadata["kind"]) for field in dataclasses.fields(cls)]
@@ -234,7 +240,7 @@ class _Layout:
             shift -= kind.bits
             mask = (1 << kind.bits) - 1
             self.loads.append(kind.load.format(f"({word} >> {shift} & {mask})"))
-            parts.append(f"(self.{name} & {mask}) << {shift}")
+            parts.append(f"(self.{name} & 1) << {shift}" if kind.bits == 1 else f"_fit(self.{name}, {mask}) << {shift}")
             shift -= kind.spare
         self.dumps.append(" | ".join(parts))
 
@@ -255,7 +261,10 @@ class _Layout:
             f"{unpack}"
             f"    return cls({', '.join(loads)})\n"
             f"def build(self):\n"
-            f"    return pack({', '.join(self.dumps)}){tail}\n"
+            f"    try:\n"
+            f"        return pack({', '.join(self.dumps)}){tail}\n"
+            f"    except struct_error as error:\n"
+            f"        raise ValueError(f'{name}: {{error}}') from None\n"
         )
 
 
