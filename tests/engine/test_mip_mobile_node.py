@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv4Address
-
 import pytest
 
 from mn_dsmip.engine.base import ProtocolError
@@ -13,70 +11,13 @@ from mn_dsmip.engine.mip.events import (
     BindingUpdateRefused,
     BindingUpdateUnanswered,
     Deregistered,
-    Registered,
     RegistrationFailed,
 )
-from mn_dsmip.engine.mip.mobile import TABLE, Input, MobileNode, State
+from mn_dsmip.engine.mip.mobile import TABLE, Input, State
 from mn_dsmip.engine.mip.status import MEANINGS, Reaction, meaning_of
-from mn_dsmip.wire.mobility import BindingAcknowledgement, BindingError, BindingRevocation, IPv4Status
-from mn_dsmip.wire.mobility_options import IPv4AddressAcknowledgement, IPv4HomeAddress
-from tests.engine.mip_pair import CARE_OF, HOME, HOME_AGENT, IPV4_HOME
-
-ANY = IPv4Address(0)
-
-
-class Node:
-    """A mobile node whose home agent is played by the test."""
-
-    def __init__(self, config: MobileConfig | None = None, sequence: int = 10) -> None:
-        first = (sequence - 1).to_bytes(2, "big")
-        self.mobile = MobileNode(config or MobileConfig(), HOME, HOME_AGENT, CARE_OF, lambda _length: first)
-        self.now = 0.0
-        self.events: list[object] = []
-
-    def in_state(self, state: State) -> Node:
-        if state is not State.UNBOUND:
-            self.mobile.register(self.now)
-            self.sent()
-        if state in (State.BOUND, State.REFRESHING, State.DEREGISTERING):
-            self.answer(0, lifetime=900)
-        if state is State.REFRESHING:
-            self.mobile.refresh(self.now)
-        if state is State.DEREGISTERING:
-            self.mobile.deregister(self.now)
-        assert self.mobile.state is state
-        self.mobile.events()
-        return self
-
-    def sent(self):
-        """The one Binding Update that waits to leave; ``None`` without one."""
-        out = self.mobile.datagrams_to_send()
-        assert len(out) <= 1
-        if not out:
-            return None
-        self.last = out[0].message
-        return self.last
-
-    def answer(self, status: int, *, sequence: int | None = None, lifetime: int = 0, options: tuple = ()) -> None:
-        self.sent()
-        number = self.last.sequence if sequence is None else sequence
-        self.mobile.receive(
-            BindingAcknowledgement(status, sequence=number, lifetime=lifetime, options=options, mobile_router=True),
-            self.now,
-        )
-
-    def wait(self) -> float:
-        """Let time pass until the next timer; how long that was."""
-        before, timer = self.now, self.mobile.next_timer()
-        assert timer is not None
-        self.now = timer
-        self.mobile.handle_timer(timer)
-        return self.now - before
-
-    def seen(self, kind: type) -> list:
-        self.events += self.mobile.events()
-        return [event for event in self.events if isinstance(event, kind)]
-
+from mn_dsmip.wire.mobility import BindingAcknowledgement, BindingError, BindingRevocation
+from tests.engine.mip_node import Node
+from tests.engine.mip_pair import HOME
 
 CALLS = {
     Input.REGISTER: lambda node: node.mobile.register(node.now),
@@ -328,104 +269,3 @@ def test_135_to_a_deregistration() -> None:
     assert (update.sequence, update.lifetime) == (701, 0)
     node.answer(0)
     assert node.seen(Deregistered) == [Deregistered(HOME, confirmed=True)]
-
-
-# The IPv4 home address (B-6, B-23 to B-25, RR-3)
-
-
-def acknowledge(status: int, address: IPv4Address = IPV4_HOME) -> tuple[IPv4AddressAcknowledgement]:
-    return (IPv4AddressAcknowledgement(status, 32, address),)
-
-
-def asked(update) -> IPv4Address | None:
-    options = [option for option in update.options if isinstance(option, IPv4HomeAddress)]
-    assert all((option.prefix_length, option.prefix_requested) == (32, False) for option in options)
-    return options[0].address if options else None
-
-
-@pytest.mark.parametrize("wanted", [ANY, IPV4_HOME])
-def test_an_ipv4_home_address_is_kept(wanted: IPv4Address) -> None:
-    node = Node(MobileConfig(ipv4_home_address=wanted))
-    node.mobile.register(0.0)
-    assert asked(node.sent()) == wanted
-    node.answer(0, lifetime=900, options=acknowledge(0))
-    assert node.mobile.ipv4_home_address == IPV4_HOME
-    node.wait()
-    assert asked(node.sent()) == IPV4_HOME
-    node.answer(0, lifetime=900, options=acknowledge(0))
-    node.mobile.deregister(node.now)
-    assert asked(node.sent()) == IPV4_HOME
-    node.answer(0)
-    assert node.mobile.ipv4_home_address is None
-    # a new registration asks as at first
-    node.mobile.register(node.now)
-    assert asked(node.sent()) == wanted
-
-
-@pytest.mark.parametrize(
-    ("status", "next_question"),
-    [
-        (IPv4Status.REASON_UNSPECIFIED, IPV4_HOME),
-        (IPv4Status.ADMINISTRATIVELY_PROHIBITED, None),
-        (IPv4Status.INCORRECT_IPV4_HOME_ADDRESS, ANY),
-        (IPv4Status.INVALID_IPV4_ADDRESS, ANY),
-        (IPv4Status.DYNAMIC_ASSIGNMENT_NOT_AVAILABLE, None),
-        (IPv4Status.PREFIX_ALLOCATION_UNAUTHORIZED, None),
-        (255, IPV4_HOME),
-    ],
-)
-def test_a_refused_ipv4_home_address_leaves_the_ipv6_binding(status: int, next_question: IPv4Address | None) -> None:
-    node = Node(MobileConfig(ipv4_home_address=IPV4_HOME)).in_state(State.REGISTERING)
-    node.answer(0, lifetime=900, options=acknowledge(status))
-    assert node.mobile.state is State.BOUND and node.mobile.ipv4_home_address is None
-    [registered] = node.seen(Registered)
-    assert (registered.ipv4_home_address, registered.ipv4_status) == (None, status)
-    node.wait()
-    assert asked(node.sent()) == next_question
-
-
-def test_a_home_agent_without_ipv4_is_not_asked_again() -> None:
-    node = Node(MobileConfig(ipv4_home_address=ANY)).in_state(State.REGISTERING)
-    node.answer(0, lifetime=900)
-    [registered] = node.seen(Registered)
-    assert registered.ipv4_status is None
-    node.wait()
-    assert asked(node.sent()) is None
-
-
-def test_an_address_nobody_asked_for_is_not_taken() -> None:
-    node = Node().in_state(State.REGISTERING)
-    node.answer(0, lifetime=900, options=acknowledge(0))
-    assert node.mobile.state is State.BOUND and node.mobile.ipv4_home_address is None
-
-
-def test_success_without_an_address_is_none() -> None:
-    node = Node(MobileConfig(ipv4_home_address=ANY)).in_state(State.REGISTERING)
-    node.answer(0, lifetime=900, options=acknowledge(0, ANY))
-    assert node.mobile.ipv4_home_address is None
-
-
-def test_the_home_agent_may_take_the_address_away() -> None:
-    node = Node(MobileConfig(ipv4_home_address=ANY)).in_state(State.REGISTERING)
-    node.answer(0, lifetime=900, options=acknowledge(0))
-    node.wait()
-    node.answer(0, lifetime=900, options=acknowledge(129))
-    assert [event.ipv4_home_address for event in node.seen(Registered)] == [IPV4_HOME, None]
-
-
-@pytest.mark.parametrize("while_refreshing", [False, True])
-def test_releasing_the_ipv4_home_address(while_refreshing: bool) -> None:
-    node = Node(MobileConfig(ipv4_home_address=ANY)).in_state(State.REGISTERING)
-    node.answer(0, lifetime=900, options=acknowledge(0))
-    if while_refreshing:
-        node.mobile.refresh(0.0)
-        earlier = node.sent().sequence
-    node.mobile.release_ipv4(0.0)
-    assert asked(node.sent()) is None
-    if while_refreshing:  # the answer to the Binding Update that still named it
-        node.answer(0, sequence=earlier, lifetime=900, options=acknowledge(0))
-        assert node.mobile.state is State.REFRESHING
-    node.answer(0, lifetime=900)
-    assert node.mobile.state is State.BOUND and node.mobile.ipv4_home_address is None
-    node.wait()
-    assert asked(node.sent()) is None
