@@ -192,7 +192,7 @@ class Delete(Payload):
         """Read the body."""
         reader = Reader(data, "Delete payload")
         protocol, size, count = struct.unpack("!BBH", reader.take(4))
-        spis = tuple(reader.take(size) for _ in range(count))
+        spis = tuple(reader.take(size) for _ in range(count)) if size else ()  # a count of nothing costs no work
         reader.finish()
         return cls(protocol, spis)
 
@@ -329,6 +329,25 @@ class HomePrefix(Declared):
     lifetime: int = u32()
     prefix: IPv6Address = ipv6()
     prefix_length: int = u8()
+
+
+@dataclass(frozen=True, slots=True)
+class HomeAgentAddress:
+    """The value of HOME_AGENT_ADDRESS (TS 24.302 8.2.4.1)."""
+
+    ipv6: IPv6Address
+    ipv4: IPv4Address | None = None
+
+    @classmethod
+    def parse(cls, data: bytes) -> HomeAgentAddress:
+        """Read 16 or 20 octets."""
+        if len(data) not in (16, 20):
+            raise WireError(f"HOME_AGENT_ADDRESS of {len(data)} octets, 16 or 20 expected")
+        return cls(IPv6Address(data[:16]), IPv4Address(data[16:]) if data[16:] else None)
+
+    def build(self) -> bytes:
+        """The value."""
+        return self.ipv6.packed + (self.ipv4.packed if self.ipv4 else b"")
 
 
 @_payload(PayloadType.EAP)

@@ -8,16 +8,21 @@ from dataclasses import dataclass
 
 from .codec import Reader, WireError
 
-_KEY_LENGTH_ATTRIBUTE = 0x800E
+_KEY_LENGTH_ATTRIBUTE = b"\x80\x0e"
 
 
 @dataclass(frozen=True, slots=True)
 class Transform:
-    """One transform of a proposal; ``key_length`` in bits (RFC 7296 3.3.2)."""
+    """One transform of a proposal; ``key_length`` in bits (RFC 7296 3.3.2).
+
+    Anything but a single Key Length attribute is kept as it came in ``attributes``: nobody can choose such a transform
+    (RFC 7296 3.3.6).
+    """
 
     type: int
     id: int
     key_length: int | None = None
+    attributes: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +46,14 @@ class Proposal:
 
 
 def _build_transform(transform: Transform, more: bool) -> bytes:
-    if transform.key_length is None:
-        return struct.pack("!BBHBBH", 3 * more, 0, 8, transform.type, 0, transform.id)
-    return struct.pack(
-        "!BBHBBHHH", 3 * more, 0, 12, transform.type, 0, transform.id, _KEY_LENGTH_ATTRIBUTE, transform.key_length
-    )
+    attributes = transform.attributes
+    if transform.key_length is not None:
+        attributes = _KEY_LENGTH_ATTRIBUTE + struct.pack("!H", transform.key_length)
+    return struct.pack("!BBHBBH", 3 * more, 0, 8 + len(attributes), transform.type, 0, transform.id) + attributes
 
 
 def parse_proposal(data: bytes) -> Proposal:
+    """Read one proposal substructure, its four first octets included."""
     reader = Reader(data, "proposal")
     reader.take(4)
     number, protocol, spi_size, count = reader.take(4)
@@ -60,21 +65,20 @@ def parse_proposal(data: bytes) -> Proposal:
         attributes = reader.take(length - 8) if length >= 8 else reader.take(-1)
         if bool(more) != (reader.position < len(data)):
             raise WireError(f"proposal: transform at octet {begin} is not marked last or more as it should be")
-        transforms.append(Transform(kind, identifier, _key_length(attributes)))
+        transforms.append(_transform(kind, identifier, attributes))
     if len(transforms) != count:
         raise WireError(f"proposal: {len(transforms)} transforms where {count} are announced")
     return Proposal(number, protocol, spi, tuple(transforms))
 
 
-def _key_length(attributes: bytes) -> int | None:
-    """The Key Length attribute; unknown ones make the transform one that nobody can choose (RFC 7296 3.3.6)."""
+def _transform(kind: int, identifier: int, attributes: bytes) -> Transform:
     if not attributes:
-        return None
-    if len(attributes) == 4 and attributes[:2] == b"\x80\x0e":
-        return int.from_bytes(attributes[2:], "big")
+        return Transform(kind, identifier)
+    if len(attributes) == 4 and attributes.startswith(_KEY_LENGTH_ATTRIBUTE):
+        return Transform(kind, identifier, int.from_bytes(attributes[2:], "big"))
     reader = Reader(attributes, "transform attributes")
     while reader:
-        kind, value = struct.unpack("!HH", reader.take(4))
-        if not kind & 0x8000:
+        attribute, value = struct.unpack("!HH", reader.take(4))
+        if not attribute & 0x8000:
             reader.take(value)
-    return -1
+    return Transform(kind, identifier, attributes=attributes)

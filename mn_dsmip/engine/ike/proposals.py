@@ -190,7 +190,9 @@ def _single(chosen: Chosen) -> Offer:
 def _match(proposal: Proposal, offer: Offer, protocol: Protocol) -> Chosen | None:
     by_type: dict[int, set[tuple[int, int | None]]] = {}
     for each in proposal.transforms:
-        by_type.setdefault(each.type, set()).add((each.id, each.key_length))
+        ids = by_type.setdefault(each.type, set())
+        if not each.attributes:  # RFC 7296 3.3.6: an unknown attribute rules out this transform, not the proposal
+            ids.add((each.id, each.key_length))
     known = {TransformType.ENCR, TransformType.PRF, TransformType.INTEG, TransformType.DH, TransformType.ESN}
     if by_type.keys() - known:  # RFC 7296 3.3.6: an unknown transform type rules the proposal out
         return None
