@@ -109,18 +109,24 @@ def may_travel(packet: bytes) -> bool:
     return packet[12] < 224 and packet[16] < 224
 
 
+def declared_length(inner: bytes) -> int:
+    """The length of an inner packet by its own header; a quotation holds less of it."""
+    return IPV6_HEADER + (inner[4] << 8 | inner[5]) if inner[0] >> 4 == 6 else inner[2] << 8 | inner[3]
+
+
 def too_big(inner: bytes, tunnel_mtu: int, reporter: bytes, ipv4_reporter: bytes) -> tuple[bool, bytes | None]:
     """Whether ``inner`` must not enter a tunnel that takes ``tunnel_mtu`` octets, and the error to its source.
 
     What is not reported is sent in outer fragments (RFC 2473 7.1, 7.2; RFC 5555 4.1.1).
     """
-    if len(inner) <= tunnel_mtu:
+    length = declared_length(inner)
+    if length <= tunnel_mtu:
         return False, None
     if inner[0] >> 4 == 6:
-        if len(inner) <= IPV6_MINIMUM_MTU:
-            return False, None
         mtu = max(tunnel_mtu, IPV6_MINIMUM_MTU)
-        return len(inner) > mtu, icmpv6_error(reporter, IcmpV6.PACKET_TOO_BIG, 0, mtu, inner)
+        if length <= mtu:
+            return False, None
+        return True, icmpv6_error(reporter, IcmpV6.PACKET_TOO_BIG, 0, mtu, inner)
     if not inner[6] & 0x40:
         return False, None
     error = icmpv4_error(ipv4_reporter, IcmpV4.DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED, tunnel_mtu, inner)

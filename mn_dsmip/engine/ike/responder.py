@@ -178,7 +178,7 @@ class IkeResponder:
             check(Exchange.IKE_SA_INIT, message.payloads)
             nonce = need(message.payloads, Nonce).data
             if message.message_id or message.responder_spi != bytes(8) or len(nonce) not in NONCE_LENGTHS:
-                raise WireError("message id, responder SPI or nonce length")  # noqa: TRY301
+                raise WireError("message id, responder SPI or nonce length")
         except WireError:
             self.counters["ike-malformed"] += 1
             return

@@ -105,7 +105,7 @@ class ResponderSession(Session):
         handler = self._handlers.get(Exchange(message.exchange)) if message.exchange in _EXCHANGES else None
         try:
             if handler is None or (message.exchange == Exchange.IKE_AUTH) == self.established:
-                raise WireError(f"exchange {message.exchange} at this moment")  # noqa: TRY301
+                raise WireError(f"exchange {message.exchange} at this moment")
             handler(message, payloads, now)
         except WireError as problem:
             self.counters["ike-malformed"] += 1

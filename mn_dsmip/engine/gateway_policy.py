@@ -1,0 +1,180 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a PDN GW decides while IKE runs: who may in, which prefix, which selectors (TS 24.303 5.1.3, TS 23.402 6.3)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+
+from ..crypto.aka import AuthenticationCentre, Subscriber
+from ..wire.ikev2_numbers import CfgAttribute, CfgType, NotifyType
+from ..wire.ikev2_payloads import Attribute, Configuration, HomePrefix
+from ..wire.mobility import IPv4Status
+from .base import Random
+from .ike.aka_common import AKA, AKA_PRIME
+from .ike.aka_server import AkaServer
+from .ike.child import mobility_selector, narrow
+from .ike.eap_method import EapMethod
+from .ike.events import Refusal, Selectors
+from .ike.policy import Peer
+from .leases import HOME_PREFIX_LENGTH, Holder, Pool, address_pool, prefix_pool
+from .mip.events import Owner
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """What a subscriber may use; a static prefix or address is given instead of one out of the pool (G-11)."""
+
+    credentials: Subscriber
+    apns: tuple[str, ...]
+    """The first is the default, for a UE that names none (S-12)."""
+    prefix: IPv6Network | None = None
+    ipv4: IPv4Address | None = None
+    barred: bool = False
+
+
+@dataclass(frozen=True)
+class ApnPools:
+    """What an APN gives out; without ``ipv4`` no IPv4 home addresses."""
+
+    prefixes: IPv6Network
+    ipv4: IPv4Network | None = None
+
+
+@dataclass(frozen=True)
+class PolicyConfig:
+    """What the operator provisioned."""
+
+    home_agent: IPv6Address
+    subscriptions: Mapping[str, Subscription]
+    apns: Mapping[str, ApnPools]
+    dns: tuple[IPv6Address, ...] = ()
+    prefix_lifetime: int = 86400
+    """Seconds."""
+    network_name: bytes = b"WLAN"
+    """The access network's name, for EAP-AKA' (TS 24.302 8.1.1)."""
+    psk: bytes | None = field(default=None, repr=False)
+    """Shared with peers that do not use EAP; their identity counts as the subscriber's."""
+
+
+class Leases:
+    """The pools of all APNs; also the home agent's ``Ipv4Assigner``."""
+
+    def __init__(self, config: PolicyConfig) -> None:
+        self._config = config
+        static = [each for each in config.subscriptions.values() if each.prefix or each.ipv4]
+        fixed = [each.prefix for each in static if each.prefix]
+        fixed4 = [each.ipv4 for each in static if each.ipv4]
+        self.prefixes: dict[str, Pool[IPv6Network]] = {}
+        self.ipv4: dict[str, Pool[IPv4Address]] = {}
+        for apn, pools in config.apns.items():
+            self.prefixes[apn] = prefix_pool(pools.prefixes, fixed)
+            if pools.ipv4 is not None:
+                self.ipv4[apn] = address_pool(pools.ipv4, fixed4)
+
+    def assign(self, owner: Owner, wanted: IPv4Address | None) -> IPv4Address | IPv4Status:
+        """The owner's IPv4 home address, or why it gets none (B-16)."""
+        assert isinstance(owner, tuple)
+        holder: Holder = owner
+        pool = self.ipv4.get(holder[1])
+        if pool is None:
+            return IPv4Status.ADMINISTRATIVELY_PROHIBITED
+        subscription = self._config.subscriptions.get(holder[0])
+        address = pool.take(holder, subscription.ipv4 if subscription else None)
+        if address is None:
+            return IPv4Status.DYNAMIC_ASSIGNMENT_NOT_AVAILABLE
+        if wanted is not None and wanted != address:
+            return IPv4Status.INCORRECT_IPV4_HOME_ADDRESS
+        return address
+
+    def release(self, holder: Holder) -> None:
+        """Both the prefix and the address are free again."""
+        self.prefixes[holder[1]].release(holder)
+        if holder[1] in self.ipv4:
+            self.ipv4[holder[1]].release(holder)
+
+
+class GatewayPolicy:
+    """The decisions of one PDN GW; ``leases`` holds what it gave out."""
+
+    def __init__(self, config: PolicyConfig, centre: AuthenticationCentre, random: Random) -> None:
+        self.config = config
+        self.leases = Leases(config)
+        self._centre = centre
+        self._random = random
+
+    def authenticator(self, peer: Peer) -> EapMethod | bytes | Refusal:
+        """EAP-AKA' for identities that begin with 6, EAP-AKA for all others; a PSK where one is configured."""
+        if self.config.psk is not None:
+            return self.config.psk
+        identity = peer.claimed.data.decode(errors="replace")
+        flavour = AKA_PRIME if identity.startswith(AKA_PRIME.leading) else AKA
+        lookup: Callable[[str], Subscriber | None] = self._credentials
+        name = self.config.network_name
+        return AkaServer(flavour, identity, lookup, self._centre, self._random, name)
+
+    def _credentials(self, imsi: str) -> Subscriber | None:
+        subscription = self.config.subscriptions.get(imsi)
+        return subscription.credentials if subscription else None
+
+    def authorise(self, peer: Peer) -> Refusal | None:
+        """Whether the subscriber may use the APN; the default APN when none was named (S-12)."""
+        subscription = self.config.subscriptions.get(peer.identity)
+        if subscription is None and self.config.psk is None:
+            return self._no(f"{peer.identity} is not a subscriber of ours")
+        if subscription is not None and subscription.barred:
+            return self._no(f"subscriber {peer.identity} is barred")
+        allowed = subscription.apns if subscription else tuple(self.config.apns)
+        apn = (peer.apn or allowed[0]).lower()
+        if apn not in allowed or apn not in self.config.apns:
+            return self._no(f"subscriber {peer.identity} may not use APN {apn}")
+        peer.apn = apn
+        return None
+
+    def _no(self, reason: str) -> Refusal:
+        return Refusal(NotifyType.AUTHENTICATION_FAILED, reason)
+
+    def assign(self, peer: Peer, request: Configuration | None) -> Configuration | Refusal | None:
+        """One home network prefix, and DNS servers (S-7, S-8, S-11)."""
+        if request is None or request.cfg_type != CfgType.REQUEST:
+            return None
+        asked = {each.type for each in request.attributes}
+        attributes: list[Attribute] = []
+        if CfgAttribute.MIP6_HOME_PREFIX in asked:
+            prefix = self.prefix_of(peer)
+            if prefix is None:
+                reason = f"no home network prefix is left for APN {peer.apn}"
+                return Refusal(NotifyType.INTERNAL_ADDRESS_FAILURE, reason)
+            value = HomePrefix(self.config.prefix_lifetime, prefix.network_address, HOME_PREFIX_LENGTH)
+            attributes.append(Attribute(CfgAttribute.MIP6_HOME_PREFIX, value.build()))
+        if CfgAttribute.INTERNAL_IP6_DNS in asked:
+            attributes += [Attribute(CfgAttribute.INTERNAL_IP6_DNS, each.packed) for each in self.config.dns]
+        return Configuration(CfgType.REPLY, tuple(attributes))
+
+    def prefix_of(self, peer: Peer) -> IPv6Network | None:
+        """The prefix that the peer holds, taken out of the pool if need be."""
+        assert peer.apn
+        subscription = self.config.subscriptions.get(peer.identity)
+        return self.leases.prefixes[peer.apn].take(holder_of(peer), subscription.prefix if subscription else None)
+
+    def narrow(self, peer: Peer, asked: Selectors) -> Selectors | Refusal:
+        """Mobility signalling between the peer's own prefix and this home agent, in transport mode; nothing else."""
+        prefix = self.leases.prefixes[peer.apn or ""].held_by(holder_of(peer)) if peer.apn else None
+        if prefix is None:
+            return Refusal(
+                NotifyType.TS_UNACCEPTABLE, "the peer has no home network prefix whose signalling to protect"
+            )
+        remote = narrow(asked.remote, (mobility_selector(prefix[0], prefix[-1]),))
+        local = narrow(asked.local, (mobility_selector(self.config.home_agent),))
+        if not remote or not local:
+            reason = f"the selectors asked for are outside {prefix} and {self.config.home_agent}"
+            return Refusal(NotifyType.TS_UNACCEPTABLE, reason)
+        if not asked.transport:
+            return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, "mobility signalling is protected in transport mode")
+        return Selectors(local, remote, transport=True)
+
+
+def holder_of(peer: Peer) -> Holder:
+    """Subscriber and APN: to whom leases and bindings belong."""
+    return (peer.identity, peer.apn or "")
