@@ -178,7 +178,8 @@ def test_139_when_r_or_h_differs_from_the_binding() -> None:
     assert gateway.take(update(2, mobile_router=False)).status == 139
     assert gateway.take(update(3, home=False)).status == 139
     # these were valid: their numbers are used up
-    assert gateway.take(update(3)).sequence == 3
+    answer = gateway.take(update(3))
+    assert (answer.status, answer.sequence) == (135, 3)
     # a de-registration may have any R, and a binding may come back as another type
     assert gateway.take(update(4, lifetime=0, mobile_router=False)).status == 0
     answer = gateway.take(update(5, mobile_router=False))
@@ -206,6 +207,13 @@ def test_flags_of_the_answer(flag: bool) -> None:
 
 def test_k_is_cleared_where_ike_cannot_move() -> None:
     assert not Gateway(key_management=False).take(update()).key_management
+
+
+def test_r_is_cleared_where_no_prefixes_are_served() -> None:
+    gateway = Gateway(serve_prefixes=False)
+    assert gateway.take(update(1, mobile_router=False)).status == 0
+    answer = gateway.take(update(2, lifetime=0))
+    assert (answer.status, answer.mobile_router) == (0, False)
 
 
 def test_the_care_of_address_is_the_protected_one_but_the_answer_goes_to_the_source() -> None:

@@ -130,6 +130,22 @@ def test_a_new_home_address_of_the_same_owner_replaces_the_old_one() -> None:
     assert [binding.home_address for binding in pair.home_agent.bindings()] == [other]
     [removed] = pair.home_agent_events(BindingRemoved)
     assert removed.reason is Removal.REPLACED and pair.home_agent_events(BindingForgotten) == []
+    pair.home_agent.handle_timer(3600)
+    assert [event.home_address for event in pair.home_agent_events(BindingForgotten)] == [other]
+
+
+def test_the_grace_of_an_old_home_address_does_not_release_the_new_one_s() -> None:
+    pair = Pair(MobileConfig())
+    pair.attach()
+    pair.mobile.deregister(pair.now)
+    pair.to_home_agent()
+    pair.to_mobile()
+    pair.mobile = pair.new_mobile(IPv6Address("2001:db8:1:1::200"))
+    pair.attach()
+    pair.home_agent.handle_timer(11)
+    assert pair.home_agent_events(BindingForgotten) == [] and len(pair.home_agent.bindings()) == 1
+    pair.home_agent.withdraw(pair.authorization.owner, 11)
+    assert pair.home_agent.bindings() == []
 
 
 def test_withdrawal_keeps_the_addresses_through_the_grace() -> None:

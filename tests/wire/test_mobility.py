@@ -321,6 +321,13 @@ def test_an_option_too_long_for_its_length_octet_is_not_written() -> None:
         build_options((ServiceSelection("x" * 256),), 12)
 
 
+def test_a_binding_identifier_without_an_address_needs_no_padding_before_it() -> None:
+    # RFC 5648 4.3: a Binding Acknowledgement carries it with length 4, aligned at 2n
+    short = BindingIdentifier(1, 0, False, 1, None)
+    built = build_mobility(BindingAcknowledgement(0, options=(short,)), HOME_AGENT, HOME)
+    assert built[12:].hex() == "230400010001" + "010400000000"
+
+
 def test_messages_without_options_are_as_short_as_they_can_be() -> None:
     assert len(build_mobility(BindingRefreshRequest(), HOME_AGENT, HOME)) == 8
     assert build_mobility(BindingUpdate(1), HOME, HOME_AGENT)[12:] == bytes([1, 2, 0, 0])
