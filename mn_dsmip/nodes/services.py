@@ -37,5 +37,9 @@ class DnsServer(ActiveHost):
         settings += [f"auth-server=ns.{zones[0]},{name}" for name in self.intfNames() if zones]
         settings += [f"auth-zone={zone}" for zone in zones]
         settings += [f"host-record={name},{address}" for name, addresses in names.items() for address in addresses]
-        settings += [f"srv-host=_mip6._ipv6.{name},{name},{SRV_PORT}" for name in net.operator.home_agents]
+        settings += [
+            f"srv-host=_mip6._ipv6.{domain},{name},{SRV_PORT}"
+            for name in net.operator.home_agents
+            for domain in (name, *(zone for zone in zones if name.endswith(zone)))
+        ]
         return dnsmasq.launch(self, net, settings)

@@ -16,7 +16,7 @@ from .host import Ipv6Host
 Prefix = IPv4Network | IPv6Network
 
 
-@dataclass
+@dataclass(eq=False)
 class Segment:
     """A link, or a switch with all its links: what shares prefixes."""
 
@@ -65,16 +65,17 @@ class Ipv6Topo(Topo):  # type: ignore[misc]  # Mininet has no types
         return key
 
     def _merge(self, switch: str, segment: Segment) -> Segment:
-        """Two switches that are linked are one segment."""
-        joined = self._switch_segments[switch]
-        if joined is segment:
-            return joined
-        joined.prefixes += segment.prefixes
-        joined.members += segment.members
-        if segment in self.segments:
-            self.segments.remove(segment)
-        for name, known in self._switch_segments.items():
-            if known is segment:
+        """Make the switch's segment and this one the same; what joins comes last."""
+        known = self._switch_segments[switch]
+        if known is segment:
+            return known
+        joined, joining = (segment, known) if segment in self.segments else (known, segment)
+        joined.prefixes += joining.prefixes
+        joined.members += joining.members
+        if joining in self.segments:
+            self.segments.remove(joining)
+        for name, each in self._switch_segments.items():
+            if each is joining:
                 self._switch_segments[name] = joined
         return joined
 
