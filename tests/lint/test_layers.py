@@ -22,7 +22,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "check": {"resources", "pyshark", "yaml"},
     "nodes": {"mininet"},
     "topos": {"nodes", "mininet"},
-    "cli": {"agent", "check", "resources", "mn_dsmip"},
+    "cli": {"agent", "check", "resources"},
 }
 # An engine gets time, randomness and packets from outside.
 NOT_IN_ENGINES = {
@@ -94,8 +94,7 @@ def allowed(layer: str, name: str) -> bool:
     if top in STDLIB:
         return not (layer == "engine" and top in NOT_IN_ENGINES)
     if top == "mn_dsmip":
-        inner = rest[0] if rest else "mn_dsmip"
-        return inner in (layer, "__version__") or inner in MAY_IMPORT[layer]
+        return not rest or rest[0] in (layer, "__version__") or rest[0] in MAY_IMPORT[layer]
     if layer == "engine" and top == "dns":
         return bool(rest) and rest[0] in SANS_IO_DNS
     return any(name == entry or name.startswith(entry + ".") for entry in MAY_IMPORT[layer])
