@@ -31,8 +31,37 @@ cn echo ue1
 """
 
 
+TYPED = """dsmip
+dsmip attach ue1
+dsmip attach ue2
+ue1 ping -c1 -W5 cn
+ue2 ping -6 -c1 -W5 cn
+cn ping -c1 -W5 ue2
+dsmip
+dsmip trace ue1
+"""
+
+
 @pytest.fixture(scope="session")
 def standin_run(tmp_path_factory: pytest.TempPathFactory, clone: Path) -> Run:
     """Three stand-in UEs, started, asked at the prompt, and stopped in good order."""
     script = SCRIPT.format(python=clone / ".venv/bin/python", server="2001:db8:100:53::2")
     return run_mn(tmp_path_factory.mktemp("runs"), "s2c,ues=3", standin=True, script=script)
+
+
+@pytest.fixture(scope="session")
+def bootstrap_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One UE bootstraps, carries traffic, refreshes and detaches."""
+    return run_mn(tmp_path_factory.mktemp("runs"), "s2c", "--test", "bootstrap")
+
+
+@pytest.fixture(scope="session")
+def three_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """Three UEs do the same."""
+    return run_mn(tmp_path_factory.mktemp("runs"), "s2c,ues=3", "--test", "bootstrap")
+
+
+@pytest.fixture(scope="session")
+def prompt_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """One UE attaches on command, one pings as a person types it, neither detaches before the end."""
+    return run_mn(tmp_path_factory.mktemp("runs"), "s2c,ues=2,attach=no", script=TYPED)
