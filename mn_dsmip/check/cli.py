@@ -32,7 +32,7 @@ def parser() -> argparse.ArgumentParser:
     """The command line of `mn-dsmip check`."""
     made = argparse.ArgumentParser(
         prog="mn-dsmip check",
-        description="Judge a capture: is it a correct DS-MIPv6 exchange, and if not, where exactly and by which clause?",
+        description="Judge a capture: is it a correct DS-MIPv6 exchange, and if not, where exactly, by which clause?",
         epilog="Exit status: 0 pass; 1 fail or inconclusive; 2 the capture, its keys or the flow cannot be used.",
     )
     made.add_argument("capture", type=Path, metavar="RUN_OR_CAPTURE", help=f"a capture, or a folder with {TRACE}")

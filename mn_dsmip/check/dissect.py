@@ -102,7 +102,7 @@ def _read_message(layer: Layer, headers: _Headers, packet: Packet) -> tuple[str,
         if number == ROUTER_ADVERTISEMENT:
             return "router_advertisement", _router_advertisement(layer), "", ""
         if number in ICMPV6_ERRORS:
-            return "icmpv6_error", _icmpv6_error(number, layer, packet), "", ""
+            return "icmpv6_error", _icmpv6_error(number, layer), "", ""
     return None
 
 
@@ -139,7 +139,8 @@ def _mobility(layer: Layer, headers: _Headers) -> tuple[str, dict[str, Value], s
         fields["status"] = layer.number("mip6.bri_status") or 0
     from_ue = kind == "binding_update" or bool(headers.home_address_option)
     fields["home_address"] = str(fields["end_source" if from_ue else "end_destination"])
-    return kind, fields, "", ""
+    content = f"{fields['spi']}:{fields['esp_sequence']}:{fields['octets']}" if headers.esp is not None else ""
+    return kind, fields, "", content
 
 
 def _outer_ports(headers: _Headers) -> dict[str, Value]:
@@ -226,16 +227,17 @@ def _router_advertisement(layer: Layer) -> dict[str, Value]:
     }
 
 
-def _icmpv6_error(kind: int, layer: Layer, packet: Packet) -> dict[str, Value]:
-    """The error and what it quotes: tshark dissects the quoted packet as further layers."""
-    after = packet.layers[packet.layers.index(layer) + 1 :]
-    quoted = next((one for one in after if one.name == "ipv6"), None)
+def _icmpv6_error(kind: int, layer: Layer) -> dict[str, Value]:
+    """The error and what it quotes: the fields of the quoted headers lie in the layer of the error."""
+    headers = [one for name in ("ipv6.nxt", "ipv6.dstopts.nxt", "ipv6.routing.nxt") for one in layer.all(name)]
+    ports = layer.all("udp.srcport") + layer.all("udp.dstport")
     return {
         "icmp_type": kind,
         "icmp_code": layer.number("icmpv6.code") or 0,
-        "quoted_source": quoted.text("ipv6.src") if quoted else "",
-        "quoted_destination": quoted.text("ipv6.dst") if quoted else "",
-        "quoted_layers": tuple(one.name for one in after),
+        "quoted_source": layer.text("ipv6.src"),
+        "quoted_destination": layer.text("ipv6.dst"),
+        "quoted_headers": tuple(int(one.show) for one in sorted(headers, key=lambda one: one.position)),
+        "quoted_ports": tuple(int(one.show) for one in ports),
     }
 
 

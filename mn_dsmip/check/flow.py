@@ -16,7 +16,7 @@
           home_address: {in_prefix: $hnp, clause: "TS 24.303 5.1.2.2"}
         bind: {seq: sequence}               # remember a field as $seq
         clause: "TS 24.303 5.1.2.4"
-      - any_order: traffic                  # also: sequence, repeat (with min, max)
+      - any_order: traffic                  # also: sequence; repeat, of whole rounds (with min, max)
         steps: [...]
     forbidden:
       - never: no-route-optimisation

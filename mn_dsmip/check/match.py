@@ -94,10 +94,14 @@ def fold(session: Session) -> tuple[list[Message], list[tuple[Message, Message]]
 
 
 def _unanswered(kept: list[Message], message: Message, answered: set[int]) -> Message | None:
-    """The Binding Update that `message` sends again: the last one, of the same purpose, if nobody answered it."""
+    """The Binding Update that `message` sends again: the last one, of the same purpose, if nobody answered it.
+
+    With user data in between it is not sent again: there was a binding to use.
+    """
     if message.kind != "binding_update":
         return None
-    last = next((one for one in reversed(kept) if one.kind in ("binding_update", "binding_acknowledgement")), None)
+    telling = ("binding_update", "binding_acknowledgement", "tunnelled")
+    last = next((one for one in reversed(kept) if one.kind in telling), None)
     if last is None or last.kind != "binding_update" or last.frame in answered:
         return None
     same = last.get("home_address") == message.get("home_address")
@@ -134,12 +138,15 @@ class _Matcher:
 
     def _bound(self, following: Iterable[Item], item: Item, start: int, end: int) -> int:
         """Where the next mandatory step begins: the search for `item` ends there."""
+        if isinstance(item, Group) and item.kind == "repeat" and item.optional:
+            return end  # its rounds count only when they are whole
+        own = self._begin(item, start, end)
         for other in following:
-            if other.optional:
-                continue
-            own = self._begin(item, start, end)
-            found = self._begin(other, start if own is None else own + 1, end)
-            return end if found is None else found
+            if not other.optional:
+                found = self._begin(other, start, end, certain=True)
+                if found is not None and found == own:  # both ask for the same message: this one comes first
+                    found = self._begin(other, found + 1, end, certain=True)
+                return end if found is None else found
         return end
 
     def _begin(self, item: Item, start: int, end: int, certain: bool = False) -> int | None:
@@ -168,16 +175,21 @@ class _Matcher:
         return max([self._item(member, start, end) for member in group.members], default=start)
 
     def _repeat(self, group: Group, start: int, end: int) -> int:
-        if group.optional and self._begin(group, start, end) is None:
-            return self._skip(group, start)
+        """Rounds, one after the other; those beyond the least number only when they are whole."""
+        least = 0 if group.optional else group.least
         for done in range(group.most):
-            if done >= group.least and self._begin(group, start, end, certain=True) is None:
-                break
-            before = len(self.used)
-            start = self._items(group.members, start, end)
-            if len(self.used) == before:
-                break
+            before = (len(self.match.results), set(self.used), dict(self.variables), dict(self.roles))
+            after = self._items(group.members, start, end) if self._goes_on(group, done, start, end) else start
+            whole = all(one.outcome is not Outcome.MISSING for one in self.match.results[before[0] :])
+            if done >= least and (after == start or not whole):
+                del self.match.results[before[0] :]
+                _, self.used, self.variables, self.roles = before
+                return start if done else self._skip(group, start)
+            start = after
         return start
+
+    def _goes_on(self, group: Group, done: int, start: int, end: int) -> bool:
+        return (done < group.least and not group.optional) or self._begin(group, start, end, certain=True) is not None
 
     def _skip(self, item: Item, start: int) -> int:
         self.match.results += [StepResult(step, Outcome.SKIPPED) for step in every_step((item,))]
@@ -262,7 +274,7 @@ class _Matcher:
             for operator, wanted in condition.tests:
                 value = self._resolve(wanted)
                 if value is None:
-                    unseen = unseen or f"{show(wanted)} is not known: no step before has given it"
+                    unseen = unseen or f"{show(wanted)} was not seen"
                     continue
                 if value != wanted:
                     expected = expected.replace(show(wanted), f"{show(value)} ({show(wanted)})", 1)

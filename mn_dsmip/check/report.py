@@ -19,6 +19,7 @@ VERSION = 1
 MARKS = {"pass": "PASS", "fail": "FAIL", "inconclusive": "INCONCLUSIVE"}
 COLOURS = {"pass": "\x1b[1;32m", "fail": "\x1b[1;31m", "inconclusive": "\x1b[1;33m"}
 PLAIN = "\x1b[0m"
+MAX_ALIKE = 12  # frames
 MAX_TOLD = 25  # problems of one kind and UE in the text; the JSON has all
 TSHARK_OPTIONS = "-o esp.enable_encryption_decode:TRUE -o ipv6.exthdr_under_root_protocol_tree:TRUE"
 
@@ -70,19 +71,23 @@ class _Text:
             if mine:
                 yield ""
                 yield f"  {heading}" + (", the first divergence first" if severity == "violation" and mine[1:] else "")
-            for index, problem in enumerate(mine[:MAX_TOLD], 1):
-                yield from self.problem(index, problem)
-            if mine[MAX_TOLD:]:
-                yield f"  ... and {len(mine) - MAX_TOLD} more (all of them with --format json)"
+            told = _grouped(mine)
+            for index, (problem, alike) in enumerate(told[:MAX_TOLD], 1):
+                yield from self.problem(index, problem, alike)
+            if told[MAX_TOLD:]:
+                yield f"  ... and {len(told) - MAX_TOLD} more (all of them with --format json)"
         yield from self.unseen(judgement)
         yield ""
         yield from self.summary(judgement)
 
-    def problem(self, index: int, problem: Problem) -> Iterator[str]:
+    def problem(self, index: int, problem: Problem, alike: list[int]) -> Iterator[str]:
         yield from self.step(index, problem) if problem.step else self.rule(index, problem)
-        frame = problem.message or (problem.step.nearest if problem.step else None)
-        if frame is not None and problem.severity == "violation":
-            yield f"     look at it: {self.tshark(frame.frame)}"
+        if alike:
+            frames = ", ".join(map(str, alike[:MAX_ALIKE])) + (", ..." if alike[MAX_ALIKE:] else "")
+            yield f"     the same in {len(alike)} more: frame {frames}"
+        shown = problem.message or (problem.step.nearest if problem.step else None)
+        if shown is not None and index == 1 and problem.severity == "violation":
+            yield f"     look at it: {self.tshark(shown.frame)}"
 
     def step(self, index: int, problem: Problem) -> Iterator[str]:
         result = problem.step
@@ -160,6 +165,18 @@ class _Text:
         keys = f"WIRESHARK_CONFIG_DIR={shlex.quote(str(self.source.keys))} " if self.source.keys else ""
         capture = shlex.quote(str(self.source.capture))
         return f"{keys}tshark -n -r {capture} {TSHARK_OPTIONS} -Y 'frame.number == {frame}' -V"
+
+
+def _grouped(problems: list[Problem]) -> list[tuple[Problem, list[int]]]:
+    """Each problem with the frames of later ones of the same rule and field."""
+    first: dict[object, tuple[Problem, list[int]]] = {}
+    for problem in problems:
+        own = problem.rule and problem.check and (problem.rule.ident, problem.check.field)
+        if own in first and own is not None:
+            first[own][1].append(problem.frame)
+        else:
+            first[own or len(first)] = (problem, [])
+    return list(first.values())
 
 
 def _wanted(step: Step) -> str:

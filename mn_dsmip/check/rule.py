@@ -8,7 +8,8 @@
         yield check(message, "lifetime", "at most 900", 1000, holds=False)
 
 A rule that yields nothing was not exercised. `sees` names the protected signalling that the rule needs to see: when
-some of it is hidden and nothing wrong was found, the rule could not be judged.
+some of it is hidden and nothing wrong was found, the rule could not be judged. With `whole`, what it finds counts only
+when nothing is hidden: it concludes from what is not there.
 """
 
 from __future__ import annotations
@@ -59,6 +60,7 @@ class Rule:
     title: str
     severity: str
     sees: str
+    whole: bool
     run: Checker
 
     @property
@@ -78,17 +80,17 @@ class RuleResult:
     @property
     def outcome(self) -> str:
         if self.findings:
-            return "failed"
+            return {"violation": "violated", "warning": "with a warning", "note": "with a note"}[self.rule.severity]
         if self.unseen:
             return "unseen"
         return "passed" if self.checked else "not exercised"
 
 
 def rule(
-    ident: str, clause: str, title: str, *, severity: str = "violation", sees: str = ""
+    ident: str, clause: str, title: str, *, severity: str = "violation", sees: str = "", whole: bool = False
 ) -> Callable[[Checker], Rule]:
     """Make a rule of a function; `sees` is "ike", "mobility", both with a space between, or nothing."""
-    return lambda run: Rule(ident, clause, title, severity, sees, run)
+    return lambda run: Rule(ident, clause, title, severity, sees, whole, run)
 
 
 def rules_of(*modules: ModuleType) -> tuple[Rule, ...]:
@@ -102,5 +104,5 @@ def judge(rule: Rule, session: Session) -> RuleResult:
     hidden = [session.hidden_ike] if "ike" in rule.sees else []
     hidden += [session.hidden_mobility] if "mobility" in rule.sees else []
     reasons = [one.unseen for one in checks if one.unseen] + [reason for reason in hidden if reason]
-    findings = tuple(one for one in checks if not one.holds)
+    findings = tuple(one for one in checks if not one.holds and not (rule.whole and any(hidden)))
     return RuleResult(rule, sum(not one.unseen for one in checks), findings, "; ".join(dict.fromkeys(reasons)))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import IPv6Address
 
 from mn_dsmip.check.model import Message
 from mn_dsmip.check.numbers import BU_ACKNOWLEDGEMENT_STATUS_SEQUENCE, FIRST_REJECTING_STATUS, LIFETIME_UNIT, MOBILITY
@@ -32,7 +33,7 @@ def ike_before_mobility(session: Session) -> Iterator[Check]:
             yield check(message, "frame", when, message.frame, holds=after)
 
 
-@rule("I2", "RFC 6275 9.5.4, 11.7.3", "an acknowledgement carries the sequence number of an update", sees="mobility")
+@rule("I2", "RFC 6275 9.5.4, 11.7.3", "an acknowledgement carries the number of an update", sees="mobility", whole=True)
 def acknowledged_sequence(session: Session) -> Iterator[Check]:
     """The UE ignores an acknowledgement of an update that it did not send; only status 135 carries another number."""
     for answer in session.of("binding_acknowledgement"):
@@ -48,7 +49,11 @@ def newer_sequence(session: Session) -> Iterator[Check]:
     """Also a repeated update takes a new number. After status 135 the UE goes on from the number it was told."""
     last: dict[str, int] = {}
     told: dict[str, int] = {}
+    seen: set[str] = set()
     for message in session.of("binding_update", "binding_acknowledgement"):
+        if message.content in seen:
+            continue  # the very same ESP packet: rule ESP-REPLAY tells of it
+        seen |= {message.content} - {""}
         home_address, number = message.text("home_address"), message.number("sequence")
         if message.kind == "binding_acknowledgement":
             if message.number("status") == BU_ACKNOWLEDGEMENT_STATUS_SEQUENCE:
@@ -126,10 +131,10 @@ def _ports(pair: tuple[object, object]) -> str:
     return f"back to {pair[0]} from {pair[1]}" if pair[0] else "no UDP"
 
 
-@rule("I9", "RFC 6275 6.1.7, 9.5.4, RFC 4877 4.3", "home address option, care-of address and routing header", sees="mobility")
+@rule("I9", "RFC 6275 6.1.7, 9.5.4, RFC 4877 4.3", "home and care-of address where they belong", sees="mobility")
 def ipv6_access(session: Session) -> Iterator[Check]:
-    """Over IPv6 an update carries the home address in its option and the care-of address in option 3 or 35 (ESP does
-    not protect the IPv6 header); the acknowledgement comes with a type 2 routing header. At home none of them is needed."""
+    """Over IPv6 an update carries the home address in its option and the care-of address in option 3 or 35, because
+    ESP does not protect the IPv6 header; the acknowledgement comes with a type 2 routing header. Not so at home."""
     for message in session.of("binding_update", "binding_acknowledgement"):
         at_home = message.text("home_address") in (message.source, message.destination)
         if message.flag("udp") or at_home:
@@ -178,8 +183,6 @@ def mobility_checksum(session: Session) -> Iterator[Check]:
 
 
 def _checksum(octets: bytes, source: str, destination: str) -> int:
-    from ipaddress import IPv6Address
-
     data = IPv6Address(source).packed + IPv6Address(destination).packed + len(octets).to_bytes(4, "big")
     data += bytes(3) + bytes([MOBILITY]) + octets[:4] + b"\0\0" + octets[6:]
     total = sum(int.from_bytes(data[index : index + 2], "big") for index in range(0, len(data), 2))
@@ -196,7 +199,7 @@ def protected_signalling(session: Session) -> Iterator[Check]:
             yield check(message, "protected", True, message.flag("protected"), holds=message.flag("protected"))
 
 
-@rule("MH-SA", "RFC 4877 4.2, RFC 6275 10.3.1", "signalling uses the SA of its home address", sees="ike mobility")
+@rule("MH-SA", "RFC 4877 4.2", "signalling uses the SA of its home address", sees="ike mobility", whole=True)
 def right_association(session: Session) -> Iterator[Check]:
     """The SPI must be one that IKE negotiated with this UE, in this direction, for this home address."""
     protected = [one for one in session.messages if one.is_mobility and one.flag("protected")]
@@ -207,7 +210,8 @@ def right_association(session: Session) -> Iterator[Check]:
         up = message.get("end_source") == message.get("home_address")
         fitting = [one for one in session.children if one.covers(message.text("home_address"))]
         spis = [one.spi_to_ha if up else one.spi_to_ue for one in fitting]
-        wanted = " or ".join(f"0x{spi:08x}" for spi in spis) or f"an SA for {message.get('home_address')}: there is none"
+        home_address = message.text("home_address")
+        wanted = " or ".join(f"0x{spi:08x}" for spi in spis) or f"an SA for {home_address}: there is none"
         spi = message.number("spi")
         yield check(message, "spi", wanted, f"0x{spi:08x}", holds=spi in spis)
 
@@ -224,9 +228,9 @@ def update_flags(session: Session) -> Iterator[Check]:
             yield check(update, name, value, update.flag(name), holds=update.flag(name) is value)
 
 
-@rule("BU-OVERWRITE", "TS 24.303 A.2", "O is set in a first registration", severity="note", sees="mobility")
+@rule("BU-OVERWRITE", "TS 24.303 A.2", "O in a first registration", severity="note", sees="mobility", whole=True)
 def overwrite_first(session: Session) -> Iterator[Check]:
-    """The table says so, although RFC 5648 gives the flag a meaning only with a binding identifier; both are accepted."""
+    """The table says so, although RFC 5648 gives the flag a meaning only with a binding identifier: both are fine."""
     first = next(session.of("binding_update"), None)
     if first is not None and first.number("lifetime"):
         yield check(first, "overwrite", True, first.flag("overwrite"), holds=first.flag("overwrite"))
@@ -285,6 +289,16 @@ def refresh_advice(session: Session) -> Iterator[Check]:
         if answer.get("refresh_advice") is not None:
             advice, lifetime = answer.number("refresh_advice"), answer.number("lifetime")
             yield check(answer, "refresh_advice", f"less than {lifetime}", advice, holds=advice < lifetime)
+
+
+@rule("BU-ANSWERED", "RFC 6275 10.3.1", "updates are answered", severity="warning", sees="mobility", whole=True)
+def updates_answered(session: Session) -> Iterator[Check]:
+    """The home agent always answers a home registration; the UE asks again until it does. The last word is its own."""
+    for (update, answer), following in zip(session.exchanges, [*session.exchanges[1:], None], strict=False):
+        again = following is not None and bool(following[0].number("lifetime")) == bool(update.number("lifetime"))
+        expected = "acknowledged, or sent again"
+        text = "neither" if answer is None and not again else expected
+        yield check(update, "sequence", expected, text, holds=answer is not None or again)
 
 
 @rule("BU-RATE", "RFC 6275 11.8", "at most three updates in a second", severity="warning", sees="mobility")

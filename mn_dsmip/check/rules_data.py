@@ -10,8 +10,9 @@ from mn_dsmip.check.numbers import FIRST_REJECTING_STATUS, ICMPV6_ERRORS
 from mn_dsmip.check.rule import Check, check, rule, unseen
 from mn_dsmip.check.session import Session, within
 
-# What an agent owns and its kernel does not understand. Packet Too Big (2) is a router's business and always welcome.
-OWN_LAYERS = {"isakmp", "udp", "esp", "mipv6", "ipv6.dstopts", "ipv6.routing", "ipv6", "ip"}
+# What the agents handle themselves: headers and UDP ports. Packet Too Big (2) is a router's business, always welcome.
+OWN_HEADERS = {4: "IPv4", 41: "IPv6", 43: "routing header", 50: "ESP", 60: "destination options", 135: "mobility"}
+OWN_PORTS = {53: "DNS", 500: "IKE", 4500: "IKE", 4191: "DSMIPv6"}
 PACKET_TOO_BIG = 2
 
 
@@ -49,7 +50,7 @@ def _ends_binding(session: Session, message: Message) -> bool:
     return message.kind == "binding_revocation" and not message.flag("indication") and message.number("status") == 0
 
 
-@rule("DATA-EARLY", "TS 24.303 5.1.2.4", "no tunnelled data before the registration", sees="mobility")
+@rule("DATA-EARLY", "TS 24.303 5.1.2.4", "no tunnelled data before the registration", sees="mobility", whole=True)
 def no_data_before_binding(session: Session) -> Iterator[Check]:
     """Only an accepted Binding Acknowledgement lets the UE use the home address."""
     if not session.spis and not session.bound:
@@ -63,7 +64,7 @@ def no_data_before_binding(session: Session) -> Iterator[Check]:
         yield check(message, "frame", expected, message.frame, holds=after)
 
 
-@rule("TUNNEL-ENDS", "RFC 6275 10.4.5, RFC 3963 6.4", "the tunnel carries only packets of its own UE", sees="ike mobility")
+@rule("TUNNEL-ENDS", "RFC 6275 10.4.5", "the tunnel carries only its own UE's packets", sees="ike mobility", whole=True)
 def tunnel_ends(session: Session) -> Iterator[Check]:
     """Between care-of address and home agent outside; inside, one end is in the home prefix or the IPv4 home address.
     Otherwise a UE could send with anybody's address."""
@@ -114,9 +115,10 @@ def no_kernel_errors(session: Session) -> Iterator[Check]:
     ends = {session.care_of, session.home_agent, *(one.source for one in session.of("binding_update"))}
     for message in session.of("icmpv6_error"):
         kind = message.number("icmp_type")
-        about = [str(one) for one in message.items("quoted_layers") if one in OWN_LAYERS]
-        leaks = message.source in ends and kind != PACKET_TOO_BIG and len(about) > 1
-        text = f"{ICMPV6_ERRORS.get(kind, kind)} from {message.source} about {' '.join(about) or 'something else'}"
+        about = [OWN_HEADERS[one] for one in message.numbers("quoted_headers") if one in OWN_HEADERS]
+        about += [OWN_PORTS[one] for one in message.numbers("quoted_ports") if one in OWN_PORTS]
+        leaks = message.source in ends and kind != PACKET_TOO_BIG and bool(about)
+        text = f"{ICMPV6_ERRORS.get(kind, kind)} from {message.source} about {', '.join(about) or 'something else'}"
         yield check(message, "icmp_type", "no such error", text, holds=not leaks)
 
 

@@ -292,7 +292,8 @@ class _Separator:
                 or self._by_pair(message.source, message.destination, message.frame)
             )
         if message.kind == "icmpv6_error":
-            return self._by_pair(message.text("quoted_source"), message.text("quoted_destination"), message.frame)
+            quoted = self._by_pair(message.text("quoted_source"), message.text("quoted_destination"), message.frame)
+            return quoted or next((one for one in self.sessions if one.care_of == message.source), None)
         inner = {str(one) for name in ("inner_source", "inner_destination") for one in flatten(message.get(name))}
         outer = {message.source, message.destination}
         return self._by_address(inner or outer, message) or (

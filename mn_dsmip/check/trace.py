@@ -39,22 +39,23 @@ LAST_WORDS = 20.0  # seconds that tshark may take to end after its last packet
 
 # The fields that `dissect.py` reads; everything of the Mobility Header is kept, for its checksum.
 _WANTED = """
-    ipv6.src ipv6.dst ipv6.nxt ip.src ip.dst ip.proto ipv6.opt.mipv6.home_address ipv6.routing.type
-    ipv6.routing.mipv6.home_address udp.srcport udp.dstport udp.payload udp.checksum.status esp.spi esp.sequence
-    esp.icv_good esp.icv_bad esp.decrypted_data esp.contained_data esp.protocol isakmp.ispi isakmp.rspi
-    isakmp.nextpayload isakmp.exchangetype isakmp.flag_i isakmp.flag_r isakmp.messageid isakmp.typepayload
-    isakmp.enc.decrypted isakmp.ikev2.integrity_checksum isakmp.version isakmp.id.type isakmp.id.data
-    isakmp.id.data.fqdn isakmp.id.data.user_fqdn isakmp.id.data.ipv6_addr isakmp.id.data.ipv4_addr
-    isakmp.auth.method isakmp.cert.encoding isakmp.key_exchange.dh_group isakmp.notify.msgtype
-    isakmp.notify.data isakmp.cfg.type isakmp.cfg.attr.type isakmp.cfg.attr.value isakmp.cfg.attr.length
-    isakmp.cfg.attr.internal_ip6_dns isakmp.cfg.attr.internal_ip4_dns isakmp.ts.protoid isakmp.ts.start_port
-    isakmp.ts.end_port isakmp.ts.start_ipv6 isakmp.ts.end_ipv6 isakmp.ts.start_ipv4 isakmp.ts.end_ipv4
-    isakmp.prop.protoid isakmp.spi isakmp.delete.protoid isakmp.delete.spi isakmp.tf.id.encr isakmp.tf.id.prf
-    isakmp.tf.id.integ isakmp.tf.id.dh isakmp.ike2.attr.key_length eap.code eap.id eap.type eap.aka.subtype
-    eap.identity dns.id dns.flags.response dns.flags.rcode dns.qry.name dns.qry.type dns.aaaa dns.a dns.cname
-    dns.srv.target icmpv6.type icmpv6.code icmpv6.opt.prefix icmpv6.opt.prefix.length icmpv6.opt.prefix.flag.a
-    icmpv6.opt.rdnss icmpv6.nd.ra.router_lifetime icmpv6.echo.identifier icmpv6.echo.sequence_number icmp.type
-    icmp.code icmp.ident icmp.seq
+    ipv6.src ipv6.dst ipv6.nxt ipv6.dstopts.nxt ipv6.routing.nxt ip.src ip.dst ip.proto
+    ipv6.opt.mipv6.home_address ipv6.routing.type ipv6.routing.mipv6.home_address udp.srcport udp.dstport
+    udp.payload udp.checksum.status esp.spi esp.sequence esp.icv_good esp.icv_bad esp.decrypted_data
+    esp.contained_data esp.protocol isakmp.ispi isakmp.rspi isakmp.nextpayload isakmp.exchangetype isakmp.flag_i
+    isakmp.flag_r isakmp.messageid isakmp.typepayload isakmp.enc.decrypted isakmp.ikev2.integrity_checksum
+    isakmp.version isakmp.id.type isakmp.id.data isakmp.id.data.fqdn isakmp.id.data.user_fqdn
+    isakmp.id.data.ipv6_addr isakmp.id.data.ipv4_addr isakmp.auth.method isakmp.cert.encoding
+    isakmp.key_exchange.dh_group isakmp.notify.msgtype isakmp.notify.data isakmp.cfg.type isakmp.cfg.attr.type
+    isakmp.cfg.attr.value isakmp.cfg.attr.length isakmp.cfg.attr.internal_ip6_dns
+    isakmp.cfg.attr.internal_ip4_dns isakmp.ts.protoid isakmp.ts.start_port isakmp.ts.end_port
+    isakmp.ts.start_ipv6 isakmp.ts.end_ipv6 isakmp.ts.start_ipv4 isakmp.ts.end_ipv4 isakmp.prop.protoid
+    isakmp.spi isakmp.delete.protoid isakmp.delete.spi isakmp.tf.id.encr isakmp.tf.id.prf isakmp.tf.id.integ
+    isakmp.tf.id.dh isakmp.ike2.attr.key_length eap.code eap.id eap.type eap.aka.subtype eap.identity dns.id
+    dns.flags.response dns.flags.rcode dns.qry.name dns.qry.type dns.aaaa dns.a dns.cname dns.srv.target
+    icmpv6.type icmpv6.code icmpv6.opt.prefix icmpv6.opt.prefix.length icmpv6.opt.prefix.flag.a icmpv6.opt.rdnss
+    icmpv6.nd.ra.router_lifetime icmpv6.echo.identifier icmpv6.echo.sequence_number icmp.type icmp.code
+    icmp.ident icmp.seq
 """
 WANTED = frozenset(_WANTED.split())
 

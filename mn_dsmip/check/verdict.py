@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """From messages to a verdict: each session against the flow and all rules, and what that amounts to.
 
-fail: a step is missing or different, something forbidden was seen, or a rule is violated. inconclusive: nothing of that,
-but a mandatory step or rule could not be judged. Warnings and notes do not count. A capture in which nothing of the flow
-is found fails.
+fail: a step is missing or different, something forbidden was seen, or a rule is violated. inconclusive: nothing of
+that, but a mandatory step or rule could not be judged. Warnings and notes do not count. A capture in which nothing of
+the flow is found fails.
 """
 
 from __future__ import annotations

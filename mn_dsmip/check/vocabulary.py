@@ -47,7 +47,7 @@ FIELDS: dict[str, frozenset[str]] = {
     "tunnelled": _DATA | frozenset({"inner_source", "inner_destination", "inner_version"}),
     "plain": _DATA,
     "icmpv6_error": _ADDRESSES
-    | frozenset({"icmp_type", "icmp_code", "quoted_source", "quoted_destination", "quoted_layers"}),
+    | frozenset({"icmp_type", "icmp_code", "quoted_source", "quoted_destination", "quoted_headers", "quoted_ports"}),
 }
 
 # Comparison: what an expectation with it reads like, before the value.

@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Forge a whole trace of TS 24.303: attach (F1), refresh (F7) and detach (F8), byte by byte and without the agents.
 
-With the parameters of `PUBLISHED` the IKE messages, the first Binding Update and its answer come out as the published
-vectors I-3 to I-14 have them; a test compares. Other parameters give other UEs, for traces with several of them.
+With the parameters of `PUBLISHED` the IKE messages, the first Binding Update and its answer come out as the
+published vectors have them; a test compares. Other parameters give other UEs, for traces with several of them.
 
-    UE (care-of address) --- access link --- HA = PDN GW        every frame has a name: "ike-auth-1-request", "bu-1", ...
+    UE (care-of address) --- access link --- HA = PDN GW      every frame has a name: "ike-auth-1-request", "bu-1"
 """
 
 from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 
@@ -48,14 +48,14 @@ PUBLIC_HA = bytes.fromhex("64b101b1d0be5a8704bd078f9895001fc03e8e9f9522f188dd128
 class Subscriber:
     """One UE and what its home agent gives it."""
 
-    care_of: IPv6Address = IPv6Address("2001:db8:f:1::10")
-    home_agent: IPv6Address = IPv6Address("2001:db8:aaaa::1")
-    dns_server: IPv6Address = IPv6Address("2001:db8:f::53")
-    correspondent: IPv6Address = IPv6Address("2001:db8:c::2")
-    correspondent4: IPv4Address = IPv4Address("203.0.113.80")
-    prefix: IPv6Network = IPv6Network("2001:db8:1:1::/64")
-    home_address: IPv6Address = IPv6Address("2001:db8:1:1::100")
-    home_address4: IPv4Address = IPv4Address("10.45.0.2")
+    care_of: IPv6Address
+    home_agent: IPv6Address
+    prefix: IPv6Network
+    home_address: IPv6Address
+    home_address4: IPv4Address
+    dns_server: IPv6Address
+    correspondent: IPv6Address
+    correspondent4: IPv4Address
     imsi: str = "001010123456789"
     apn: str = "internet"
     spi_i: bytes = bytes.fromhex("1122334455667788")
@@ -69,7 +69,8 @@ class Subscriber:
 
     def numbered(self, index: int) -> Subscriber:
         """Another UE on the same link, with everything of its own."""
-        return Subscriber(
+        return replace(
+            self,
             care_of=self.care_of + index,
             prefix=IPv6Network((int(self.prefix.network_address) + (index << 64), 64)),
             home_address=self.home_address + (index << 64),
@@ -91,7 +92,16 @@ class Subscriber:
         return Key(_varied(KEYMAT[:20], salt)), Key(_varied(KEYMAT[20:], salt))
 
 
-PUBLISHED = Subscriber()
+PUBLISHED = Subscriber(
+    care_of=IPv6Address("2001:db8:f:1::10"),
+    home_agent=IPv6Address("2001:db8:aaaa::1"),
+    prefix=IPv6Network("2001:db8:1:1::/64"),
+    home_address=IPv6Address("2001:db8:1:1::100"),
+    home_address4=IPv4Address("10.45.0.2"),
+    dns_server=IPv6Address("2001:db8:f::53"),
+    correspondent=IPv6Address("2001:db8:c::2"),
+    correspondent4=IPv4Address("203.0.113.80"),
+)
 
 
 def _varied(key: bytes, salt: bytes) -> bytes:
