@@ -33,6 +33,13 @@ Fields = Iterator[tuple[str, object]]
 TRANSFORM_IDS = {1: "encr", 2: "prf", 3: "integ", 4: "dh", 5: "esn"}
 ID_FIELDS = {1: "ipv4_addr", 2: "fqdn", 3: "user_fqdn", 5: "ipv6_addr", 11: "key_id"}
 NAMED_ATTRIBUTES = {1: "internal_ip4_address", 3: "internal_ip4_dns", 10: "internal_ip6_dns"}
+PLAIN: dict[type, dict[str, str]] = {
+    payloads.KeyExchange: {"key_exchange.dh_group": "group", "key_exchange.data": "data"},
+    payloads.Nonce: {"nonce": "data"},
+    payloads.Authentication: {"auth.method": "method", "auth.data": "data"},
+    payloads.VendorId: {"vid_bytes": "data"},
+    UnknownPayload: {"datapayload": "data"},
+}
 # Notifies whose data tshark shows as it is; types and their data sizes.
 PLAIN_NOTIFIES = (14, 24, 36, 38, 43, 16384, 16390, 16391, 16396, 16406, 16430, 50000)
 # What is shown beside the value proper: names of groups, repeated octets, the parts of a signature.
@@ -82,13 +89,12 @@ def _generic(kind: int, following: int, critical: bool, length: int) -> Fields:
 
 
 def _body(payload: Payload) -> Fields:
-    if isinstance(payload, payloads.SecurityAssociation):
+    if type(payload) in PLAIN:
+        for name, attribute in PLAIN[type(payload)].items():
+            yield name, getattr(payload, attribute)
+    elif isinstance(payload, payloads.SecurityAssociation):
         for index, proposal in enumerate(payload.proposals):
             yield from _proposal(proposal, index + 1 < len(payload.proposals))
-    elif isinstance(payload, payloads.KeyExchange):
-        yield from (("key_exchange.dh_group", payload.group), ("key_exchange.data", payload.data))
-    elif isinstance(payload, payloads.Nonce):
-        yield "nonce", payload.data
     elif isinstance(payload, payloads.Identification):
         yield "id.type", payload.id_type
         yield from (("id.data", ""), (f"id.data.{ID_FIELDS[payload.id_type]}", _identity(payload)))
@@ -96,16 +102,10 @@ def _body(payload: Payload) -> Fields:
         yield "certreq.type", payload.encoding
         for position in range(0, len(payload.authorities), 20):
             yield "ike.certreq.authority", payload.authorities[position : position + 20]
-    elif isinstance(payload, payloads.Authentication):
-        yield from (("auth.method", payload.method), ("auth.data", payload.data))
-    elif isinstance(payload, payloads.VendorId):
-        yield "vid_bytes", payload.data
     elif isinstance(payload, payloads.TrafficSelectors):
         yield "ts.number", len(payload.selectors)
         for selector in payload.selectors:
             yield from _selector(selector)
-    elif isinstance(payload, UnknownPayload):
-        yield "datapayload", payload.data
     else:
         yield from _control(payload)
 
@@ -208,7 +208,7 @@ def _read(packet: ElementTree.Element) -> list[tuple[str, str]]:
     assert packet.find(".//proto[@name='_ws.malformed']") is None, ElementTree.tostring(packet)
     for field in packet.iter("field"):
         name, shown = field.get("name", ""), field.get("show", "")
-        if not name.startswith("isakmp.") or name[7:].startswith(SKIPPED) and name != "isakmp.reserved7":
+        if not name.startswith("isakmp.") or (name[7:].startswith(SKIPPED) and name != "isakmp.reserved7"):
             continue
         if shown.startswith("0x"):
             shown = str(int(shown, 16))
