@@ -46,7 +46,10 @@ class AgentHost(ActiveHost):
     def ask(self, command: str, timeout: float = control.ANSWER_SECONDS) -> Any:
         """The agent's answer to `status`, `attach`, `refresh` or `detach`; NodeError with its sentence on refusal."""
         if self.child is None or self.control is None:
-            raise NodeError(f"{self.name}: the agent is not running")
+            raise NodeError(f"{self.name}: its agent is not running")
+        if not self.child.running:
+            status = self.child.process.returncode
+            raise NodeError(f"{self.name}: its agent ended with status {status}; see {self.child.log}")
         return control.ask(self.control, command, timeout)
 
     def status(self) -> dict[str, Any]:

@@ -20,6 +20,8 @@ TOPOLOGY = "s2c"
 ISOLATED = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 WITH_LOOPBACK = ["sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
 RUN_LINE = "*** Run: "
+# What Mininet says about settings of the whole machine, which a network namespace of its own neither has nor needs.
+WITHOUT_MEANING = ("*** Error setting resource limits", "Warning: Linux bridge may not work with")
 
 
 def main(arguments: list[str]) -> int:
@@ -62,8 +64,9 @@ def _bootstrap(custom: Path, topo: str) -> tuple[int, Path | None]:
         text=True,
     ) as mn:
         for line in mn.stdout or ():
-            sys.stdout.write(line)
-            sys.stdout.flush()
+            if not line.startswith(WITHOUT_MEANING):
+                sys.stdout.write(line)
+                sys.stdout.flush()
             if line.startswith(RUN_LINE):
                 folder = Path(line.removeprefix(RUN_LINE).strip())
     return mn.returncode, folder

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.topologies.harness import Run, command, environment, run_mn
+from tests.topologies.harness import Run, command, environment, isolated, run_mn
 
 pytestmark = [pytest.mark.mininet, pytest.mark.root]
 
@@ -210,3 +210,31 @@ def test_a_failed_check_gives_status_1_after_an_orderly_stop(tmp_path: Path) -> 
     assert len(run.lines("ok    ")) >= 3
     assert "*** Done" in run.output
     assert "Traceback" not in run.output
+
+
+def test_an_agent_that_dies_is_told_at_the_prompt_and_at_the_end(tmp_path: Path) -> None:
+    script = "py ue1.child.process.kill()\npy ue1.child.process.wait(5)\ndsmip\ndsmip attach ue1\n"
+    run = run_mn(tmp_path, "s2c", standin=True, script=script)
+    words = f"ue1: its agent ended with status -9; see {run.folder.resolve()}/journal/ue1.log"
+    assert run.lines(f"ue1   {words}")
+    assert words in run.lines("ue1: ")
+    assert run.lines("*** ue1: ue1 ended with status -9")
+    assert "*** Done" in run.output
+
+
+def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
+    runs = [
+        subprocess.Popen(
+            isolated(command("s2c", "--test", "none")),
+            env=environment(tmp_path, standin=True),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for _ in range(2)
+    ]
+    assert [run.wait(SECONDS) for run in runs] == [0, 0]
+    folders = [path for path in tmp_path.glob("*-s2c*") if path.is_dir()]
+    assert len(folders) == 2
+    for folder in folders:
+        assert Run(0, "", folder).count("udp.port == 9") == 1
