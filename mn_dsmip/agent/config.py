@@ -199,7 +199,7 @@ def _subsection(top: Section, key: str) -> Section:
 
 def load_empty(path: Path, name: str) -> Section:
     """A section without keys."""
-    empty = yaml.MappingNode("tag:yaml.org,2002:map", [], yaml.Mark(str(path), 0, 0, 0, None, None))
+    empty = yaml.MappingNode("tag:yaml.org,2002:map", [], yaml.Mark(str(path), 0, 0, 0, "", 0))
     return Section(path, f"{name}.", empty)
 
 

@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What must survive a restart: sequence numbers of AKA, leases, the secret behind interface identifiers.
+
+An append-only file of JSON lines: a change costs one write and one fsync however many subscribers there are. The file
+is written anew when it is opened. A last line without its end was never relied on by anybody and is dropped.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Network
+from pathlib import Path
+from typing import Any
+
+from ..engine.effects import LeaseChanged, SqnAdvanced
+from .errors import ConfigError
+
+FORMAT_VERSION = 1
+_PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
+SECRET_LENGTH = 32
+FILE_NAME = "state.jsonl"
+
+Durable = SqnAdvanced | LeaseChanged
+
+
+class Store:
+    """The state of one agent in ``folder``; ``ConfigError`` when what is there cannot be read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.sequence_numbers: dict[str, int] = {}
+        self.leases: dict[tuple[str, str], LeaseChanged] = {}
+        self.interface_secret = b""
+        self._path = folder / FILE_NAME
+        try:
+            folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
+            self._load()
+            self.interface_secret = self.interface_secret or secrets.token_bytes(SECRET_LENGTH)
+            self._descriptor = self._rewrite()
+        except OSError as problem:
+            raise ConfigError(self._path, None, f"cannot be used: {problem.strerror}") from None
+
+    def record(self, changes: Iterable[Durable]) -> None:
+        """Make ``changes`` durable before returning."""
+        lines = [self._line(each) for each in changes]
+        if lines:
+            os.write(self._descriptor, b"".join(lines))
+            os.fsync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
+
+    def _line(self, change: Durable) -> bytes:
+        if isinstance(change, SqnAdvanced):
+            self.sequence_numbers[change.imsi] = change.sqn
+            entry: dict[str, Any] = {"imsi": change.imsi, "sqn": change.sqn}
+        else:
+            key = (change.subscriber, change.apn)
+            ipv4 = change.ipv4_home_address or getattr(self.leases.get(key), "ipv4_home_address", None)
+            self.leases[key] = LeaseChanged(*key, change.prefix, ipv4)
+            entry = {"subscriber": key[0], "apn": key[1], "prefix": str(change.prefix), "ipv4": ipv4 and str(ipv4)}
+        return json.dumps(entry).encode() + b"\n"
+
+    def _load(self) -> None:
+        if not self._path.exists():
+            return
+        lines = self._path.read_bytes().split(b"\n")
+        for number, line in enumerate(lines[:-1], start=1):
+            try:
+                self._take(json.loads(line))
+            except (ValueError, KeyError, TypeError) as problem:
+                raise ConfigError(
+                    self._path, number, f"is damaged ({problem}); repair the line, or remove the file to start afresh"
+                ) from None
+
+    def _take(self, entry: dict[str, Any]) -> None:
+        if "sqn" in entry:
+            self.sequence_numbers[entry["imsi"]] = int(entry["sqn"])
+        elif "subscriber" in entry:
+            ipv4 = IPv4Address(entry["ipv4"]) if entry.get("ipv4") else None
+            lease = LeaseChanged(entry["subscriber"], entry["apn"], IPv6Network(entry["prefix"]), ipv4)
+            self.leases[lease.subscriber, lease.apn] = lease
+        elif entry["version"] != FORMAT_VERSION:
+            raise ValueError(f"version {entry['version']} is not understood")
+        else:
+            self.interface_secret = bytes.fromhex(entry["interface_secret"])
+
+    def _rewrite(self) -> int:
+        """Write everything into a new file, put it in the old one's place, and leave it open for appending."""
+        head = {"version": FORMAT_VERSION, "interface_secret": self.interface_secret.hex()}
+        lines = [json.dumps(head).encode() + b"\n"]
+        lines += [self._line(SqnAdvanced(*each)) for each in list(self.sequence_numbers.items())]
+        lines += [self._line(each) for each in list(self.leases.values())]
+        fresh = self._path.with_suffix(".new")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        descriptor = os.open(fresh, flags, _PRIVATE_FILE)
+        os.write(descriptor, b"".join(lines))
+        os.fsync(descriptor)
+        fresh.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        os.fsync(folder)
+        os.close(folder)
+        return descriptor
