@@ -32,6 +32,7 @@ from ...wire.ikev2_payloads import (
     IdInitiator,
     IdResponder,
     Payload,
+    SecurityAssociation,
 )
 from .child import announce, child_payloads, new_esp_spi, read_child_answer
 from .eap_method import EapFailure, EapPacket, EapSuccess
@@ -45,6 +46,10 @@ if TYPE_CHECKING:
 
 MAXIMUM_ROUNDS = 20
 """EAP round trips; RFC 7296 needs a handful, an endless loop is an attack or a fault."""
+
+
+HOME_PREFIX_LENGTH = 64
+"""Of every home network prefix (TS 23.402 4.7.4)."""
 
 
 class _Untrusted(Exception):
@@ -70,7 +75,8 @@ class AuthTask:
         self._rounds = 0
         self._secret = config.psk
         self._build: Callable[[], list[Payload]] = self._first_request
-        self._take: Callable[[tuple[Payload, ...]], Progress] = self._take_first if self._eap else self._take_last
+        self._take: Callable[[tuple[Payload, ...], float], Progress]
+        self._take = self._take_first if self._eap else self._take_last
 
     def build(self, now: float) -> list[Payload]:
         """The next request."""
@@ -89,7 +95,7 @@ class AuthTask:
                 authentication = refused.notify_type == NotifyType.AUTHENTICATION_FAILED
                 session.fail(sentence, clause, refused.notify_type, authentication=authentication)
                 return Progress.DONE
-            return self._take(payloads)
+            return self._take(payloads, now)
         except _Untrusted as failure:
             session.counters["ike-authentication"] += 1
             session.fail(str(failure), failure.clause, None, authentication=True)
@@ -114,17 +120,20 @@ class AuthTask:
         if self._eap is None:
             payloads.append(self._own_auth())
         wanted = [Attribute(CfgAttribute.MIP6_HOME_PREFIX)] if config.want_home_prefix else []
+        if config.home_address is not None:
+            value = config.home_address.packed + bytes((HOME_PREFIX_LENGTH,))
+            wanted.append(Attribute(CfgAttribute.INTERNAL_IP6_ADDRESS, value))
         wanted += [Attribute(CfgAttribute.INTERNAL_IP6_DNS)] if config.want_dns else []
         if wanted:
             payloads.append(Configuration(CfgType.REQUEST, tuple(wanted)))
         return payloads + child_payloads(config.profile, self._spi, config.first_child, None)
 
-    def _take_first(self, payloads: tuple[Payload, ...]) -> Progress:
+    def _take_first(self, payloads: tuple[Payload, ...], now: float) -> Progress:
         """The gateway proves its identity before any EAP answer leaves."""
         self._gateway = self._check_identity(payloads)
         auth = need(payloads, Authentication)
         self._check_signature(auth, [each.data for each in payloads if isinstance(each, Certificate)])
-        return self._take_eap(payloads)
+        return self._take_eap(payloads, now)
 
     def _check_identity(self, payloads: tuple[Payload, ...]) -> IdResponder:
         gateway = need(payloads, IdResponder)
@@ -151,7 +160,7 @@ class AuthTask:
 
     # --- EAP
 
-    def _take_eap(self, payloads: tuple[Payload, ...]) -> Progress:
+    def _take_eap(self, payloads: tuple[Payload, ...], now: float) -> Progress:
         assert self._eap
         packet = find(payloads, Eap)
         if packet is None or self._rounds > MAXIMUM_ROUNDS:
@@ -159,6 +168,8 @@ class AuthTask:
         self._eap.receive(packet.data)
         for event in self._eap.events():
             self._session.emit(event)
+        self._session.counters.update(self._eap.counters)
+        self._eap.counters.clear()
         result = self._eap.take()
         if isinstance(result, EapPacket):
             self._build = lambda: [Eap(result.packet)]
@@ -183,7 +194,7 @@ class AuthTask:
 
     # --- last response
 
-    def _take_last(self, payloads: tuple[Payload, ...]) -> Progress:
+    def _take_last(self, payloads: tuple[Payload, ...], now: float) -> Progress:
         session = self._session
         if self._gateway is None:
             self._gateway = self._check_identity(payloads)
@@ -205,6 +216,8 @@ class AuthTask:
         )
         if isinstance(child, ChildSa):
             announce(session, child, first=True)
+        elif error(payloads) is None and find(payloads, SecurityAssociation):
+            session.delete_child(self._spi, now)  # the gateway made an SA that we do not take (RFC 7296 1.3.1)
         return Progress.DONE
 
     def _check_secret(self, auth: Authentication) -> None:

@@ -108,7 +108,7 @@ def read_child_answer(
     if refused is not None or find(payloads, SecurityAssociation) is None:
         if refused is None:
             return "the gateway answered without a child SA", "RFC 7296 2.21.2", None
-        return *refusal(refused, offered), refused.notify_type
+        return *refusal(refused, "ESP", offered), refused.notify_type
     answer = need(payloads, SecurityAssociation).proposals
     chosen = check_answer(answer, profile.esp, Protocol.ESP)
     if chosen is None or len(answer[0].spi) != 4:

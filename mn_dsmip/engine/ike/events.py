@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from ipaddress import IPv6Address
 
 from cryptography import x509
 
@@ -67,6 +68,8 @@ class InitiatorConfig:
     eap: Callable[[], EapMethod] | None = None
     psk: bytes | None = field(default=None, repr=False)
     want_home_prefix: bool = True
+    home_address: IPv6Address | None = None
+    """One that an earlier attach gave: the same prefix is asked for again (RFC 4877 9, TS 23.402 6.10)."""
     want_dns: bool = True
     timers: Timers = DEFAULT_TIMERS
 

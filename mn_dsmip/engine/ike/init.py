@@ -19,7 +19,7 @@ from .events import IkeKeysDerived
 from .proposals import build_proposals, check_answer
 from .rules import check, error, need, notify
 from .sentences import refusal
-from .session import Path, Progress, nat_hash
+from .session import Path, Progress, detect_nat, nat_hash
 
 if TYPE_CHECKING:
     from .initiator import IkeInitiator
@@ -73,7 +73,7 @@ class InitTask:
         refused = error(payloads)
         if refused is not None:
             offered = " or ".join(str(offer) for offer in self._session.config.profile.ike)
-            return self._complain(now, *refusal(refused, offered), refused.notify_type)
+            return self._complain(now, *refusal(refused, "IKE", offered), refused.notify_type)
         if notify(payloads, NotifyType.REDIRECT) is not None:
             return self._complain(now, "the gateway redirects us to another one", "RFC 5685 3", NotifyType.REDIRECT)
         try:
@@ -83,6 +83,8 @@ class InitTask:
             return self._complain(now, f"the gateway's answer is not acceptable: {problem}", "RFC 7296 1.2", None)
 
     def _take_cookie(self, cookie: bytes, now: float) -> Progress:
+        if cookie == self._cookie:  # a copy of the demand that our last request met
+            return Progress.WAIT
         self._cookie_rounds += 1
         if self._cookie_rounds > COOKIE_ROUNDS or not 1 <= len(cookie) <= 64:
             self._session.counters["ike-cookie-rounds"] += 1
@@ -93,6 +95,8 @@ class InitTask:
     def _take_group(self, wanted: Notify, now: float) -> Progress:
         number = struct.unpack("!H", wanted.data)[0] if len(wanted.data) == 2 else 0
         group = GROUPS.get(number)
+        if group is self._group:  # a copy of the demand that our last request met
+            return Progress.WAIT
         if group not in self._groups or number in self._tried:
             offered = ", ".join(each.name for each in self._groups)
             sentence = f"the gateway wants Diffie-Hellman group {number}; we offered {offered}"
@@ -126,6 +130,7 @@ class InitTask:
         session.own_nonce, session.peer_nonce = self._nonce, nonce
         session.peer_first = raw
         session.peer_hashes = announced_hashes(payloads)
+        session.nat = detect_nat(payloads, session.spi_i, session.spi_r, session.path)
         nonces = self._nonce + nonce
         seed = skeyseed(chosen.prf, nonces, shared)
         keys = ike_keys(chosen.prf, chosen.protection, seed, nonces, session.spi_i + session.spi_r)

@@ -49,7 +49,14 @@ class IkeInitiator(Session):
         if self.established:
             self.queue(DeleteIkeTask(self, reason), now)
         else:
-            self.close(reason, by_peer=False)
+            super().close(reason, by_peer=False)
+
+    def close(self, reason: str, by_peer: bool) -> None:
+        """Close; an attempt that has not come to an IKE SA yet has thereby failed."""
+        if self.established:
+            super().close(reason, by_peer)
+        else:
+            self.fail(reason, "RFC 7296 2.21", None)
 
     def check_liveness(self, now: float) -> None:
         """Ask for a sign of life; a dead peer brings ``IkeSaClosed``."""
@@ -60,7 +67,7 @@ class IkeInitiator(Session):
         """The attempt ends without an IKE SA."""
         if not self.closed:
             self.emit(IkeFailed(self.local_spi, self.path.remote, reason, clause, authentication, notify))
-            self.close(reason, by_peer=False)
+            super().close(reason, by_peer=False)
 
     def peer_signed(self, identity: bytes) -> bytes:
         """What the peer's AUTH covers, given the body of its ID payload."""

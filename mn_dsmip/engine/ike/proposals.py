@@ -67,6 +67,7 @@ _WORDS: dict[str, Encryption | Integrity | Prf | Group] = {
     "ecp384": GROUPS[20],
     "ecp521": GROUPS[21],
     "curve25519": GROUPS[31],
+    "x25519": GROUPS[31],
 }
 
 
@@ -162,6 +163,28 @@ def choose(
                 transforms = _transforms(_single(found), protocol)
                 return Proposal(proposal.number, protocol, proposal.spi, transforms), found
     return None
+
+
+LONGEST_NAME = 400
+"""Characters of a stranger's offer that are worth showing."""
+
+
+def none_acceptable(proposals: Sequence[Proposal], offers: Sequence[Offer]) -> str:
+    """A sentence for a person: what the peer offered and what we accept."""
+    offered = " or ".join("/".join(_name(each) for each in proposal.transforms) for proposal in proposals)
+    accepted = " or ".join(str(each) for each in offers)
+    return f"no proposal of the peer is acceptable: it offered {offered[:LONGEST_NAME]}, we accept {accepted}"
+
+
+def _name(transform: Transform) -> str:
+    known: dict[int, Encryption | Integrity | Prf | Group | None] = {
+        TransformType.ENCR: ENCRYPTION.get((transform.id, transform.key_length)),
+        TransformType.PRF: PRF.get(transform.id),
+        TransformType.INTEG: INTEGRITY.get(transform.id),
+        TransformType.DH: GROUPS.get(transform.id),
+    }
+    found = known.get(transform.type)
+    return found.name if found else f"transform {transform.type}:{transform.id}"
 
 
 def check_answer(answer: Sequence[Proposal], offers: Sequence[Offer], protocol: Protocol) -> Chosen | None:

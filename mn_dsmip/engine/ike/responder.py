@@ -26,18 +26,20 @@ from ...wire.ikev2_payloads import (
     Payload,
     SecurityAssociation,
 )
+from ...wire.ikev2_proposals import Proposal
 from ..base import Event, Random, UdpDatagram
 from .child import NONCE_LENGTH
-from .events import IkeKeysDerived, ResponderConfig
+from .events import IkeFailed, IkeKeysDerived, ResponderConfig
 from .init import announced_hashes, hash_algorithms, nat_notifies
 from .policy import ResponderPolicy
-from .proposals import Chosen, choose
+from .proposals import Chosen, choose, none_acceptable
 from .responder_session import ResponderSession
 from .rules import check, need, notify
-from .session import NAT_T_PORT, NON_ESP_MARKER, Path
+from .session import MAJOR_VERSION, NAT_T_PORT, NON_ESP_MARKER, Path, detect_nat, refuse_critical
 
-MAJOR_VERSION = 2
 COOKIE_LENGTH = 1 + 32
+COMPLAINT_INTERVAL = 1.0
+"""Seconds between events about strangers, who need no cookie to cause them."""
 
 
 class IkeResponder:
@@ -56,7 +58,7 @@ class IkeResponder:
         self._armed: dict[bytes, float] = {}
         self._secrets: list[bytes] = []
         self._secret_number = 0
-        self._secret_since = float("-inf")
+        self._secret_since = self._next_complaint = float("-inf")
         self._events: list[Event] = []
         self._datagrams: list[UdpDatagram] = []
 
@@ -166,12 +168,14 @@ class IkeResponder:
     def _receive_init(self, message: Message, raw: bytes, path: Path, now: float) -> None:
         if message.version >> 4 != MAJOR_VERSION:
             self.counters["ike-version"] += 1
+            if message.version >> 4 > MAJOR_VERSION:
+                self._reply(message, path, [Notify(NotifyType.INVALID_MAJOR_VERSION)])
             return
         digest = hashlib.sha256(raw).digest()
         known = self._by_request.get(digest)
         if known is not None:  # RFC 7296 2.1: the same octets get the same answer, as long as IKE_AUTH has not begun
             if known.peer is None:
-                known.repeat_response()
+                known.repeat_response(path)
                 self.settle(known)
             return
         try:
@@ -183,6 +187,11 @@ class IkeResponder:
             self.counters["ike-malformed"] += 1
             return
         if self._keep_out(message, nonce, path, now):
+            return
+        critical = refuse_critical(message.payloads)
+        if critical is not None:
+            self.counters["ike-critical-payload"] += 1
+            self._reply(message, path, [critical])
             return
         self._answer_init(message, raw, path, digest, now)
 
@@ -199,12 +208,13 @@ class IkeResponder:
         self.counters["ike-cookie-demanded"] += 1
         self._renew_secret(now)
         cookie = self._cookie(self._secret_number, message, nonce, path)
-        self._reply(message, path, bytes(8), [Notify(NotifyType.COOKIE, cookie)])
+        self._reply(message, path, [Notify(NotifyType.COOKIE, cookie)])
         return True
 
     def _renew_secret(self, now: float) -> None:
         if now - self._secret_since >= self.config.timers.cookie_secret:
-            self._secrets = [*self._secrets[-1:], self._random(32)]
+            recent = now - self._secret_since < 2 * self.config.timers.cookie_secret
+            self._secrets = [*(self._secrets[-1:] if recent else ()), self._random(32)]
             self._secret_number = (self._secret_number + 1) % 256
             self._secret_since = now
 
@@ -224,10 +234,12 @@ class IkeResponder:
         return hmac.compare_digest(cookie, self._cookie(cookie[0], message, nonce, path))
 
     def _answer_init(self, message: Message, raw: bytes, path: Path, digest: bytes, now: float) -> None:
-        found = choose(need(message.payloads, SecurityAssociation).proposals, self.config.profile.ike, Protocol.IKE)
+        proposals = need(message.payloads, SecurityAssociation).proposals
+        found = choose(proposals, self.config.profile.ike, Protocol.IKE)
         if found is None:
             self.counters["ike-no-proposal"] += 1
-            self._reply(message, path, bytes(8), [Notify(NotifyType.NO_PROPOSAL_CHOSEN)])
+            self._reply(message, path, [Notify(NotifyType.NO_PROPOSAL_CHOSEN)])
+            self._complain(path, proposals, now)
             return
         proposal, chosen = found
         exchange = need(message.payloads, KeyExchange)
@@ -235,7 +247,7 @@ class IkeResponder:
         if exchange.group != chosen.group.transform:
             self.counters["ike-other-group"] += 1
             wanted = struct.pack("!H", DhGroup(chosen.group.transform))
-            self._reply(message, path, bytes(8), [Notify(NotifyType.INVALID_KE_PAYLOAD, wanted)])
+            self._reply(message, path, [Notify(NotifyType.INVALID_KE_PAYLOAD, wanted)])
             return
         session = ResponderSession(self.config, self._policy, path, self._random, now)
         while session.spi_r in self.sessions or not any(session.spi_r):
@@ -272,6 +284,7 @@ class IkeResponder:
         session.own_nonce, session.peer_nonce = nonce, need(message.payloads, Nonce).data
         session.peer_first = raw
         session.peer_hashes = announced_hashes(message.payloads)
+        session.nat = detect_nat(message.payloads, session.spi_i, bytes(8), session.path)
         session.own_first = session.build(Exchange.IKE_SA_INIT, 0, answer, is_response=True)
         session.send_response(session.own_first)
         nonces = session.peer_nonce + nonce
@@ -285,7 +298,15 @@ class IkeResponder:
         self._by_request[digest], self._requests[spi] = session, digest
         self.settle(session)
 
-    def _reply(self, request: Message, path: Path, spi: bytes, payloads: list[Payload]) -> None:
+    def _complain(self, path: Path, proposals: tuple[Proposal, ...], now: float) -> None:
+        """Tell why a stranger gets no IKE SA; not more often than a journal can bear."""
+        if now >= self._next_complaint:
+            self._next_complaint = now + COMPLAINT_INTERVAL
+            reason = none_acceptable(proposals, self.config.profile.ike)
+            kind = NotifyType.NO_PROPOSAL_CHOSEN
+            self._events.append(IkeFailed(b"", path.remote, reason, "RFC 7296 2.7", False, kind))
+
+    def _reply(self, request: Message, path: Path, payloads: list[Payload]) -> None:
         """A stateless answer to IKE_SA_INIT."""
-        answer = Message(request.initiator_spi, spi, Exchange.IKE_SA_INIT, 0, tuple(payloads), False, True)
+        answer = Message(request.initiator_spi, bytes(8), Exchange.IKE_SA_INIT, 0, tuple(payloads), False, True)
         self._datagrams.append(path.datagram(answer.build()))

@@ -41,9 +41,12 @@ from .events import (
 )
 from .informational import DeleteChildTask, DeleteIkeTask, LivenessTask, answer_informational
 from .policy import Peer, ResponderPolicy
-from .proposals import choose
+from .proposals import choose, none_acceptable
 from .rules import CHILD, check, find, need, notify
 from .session import Path, Session
+
+MAXIMUM_CHILDREN = 16
+"""Child SAs that one peer may hold; S2c needs two, and one more while rekeying."""
 
 
 class ResponderSession(Session):
@@ -62,6 +65,7 @@ class ResponderSession(Session):
         self._secret: bytes | None = None
         self._msk = False
         self._waiting: Message | None = None
+        self._refused_with: int | None = None
         self._identity: IdResponder | None = None
         self._first_payloads: tuple[Payload, ...] = ()
         self._children: dict[bytes, bytes] = {}  # the UE's inbound SPI -> ours
@@ -91,7 +95,7 @@ class ResponderSession(Session):
 
     def resume(self, now: float) -> None:
         """An EAP server that took its time may have answered."""
-        if self._waiting is not None:
+        if self._waiting is not None and not self.closed:
             self._continue_eap(self._waiting, now)
 
     def next_timer(self) -> float | None:
@@ -102,11 +106,11 @@ class ResponderSession(Session):
 
     def handle_request(self, message: Message, payloads: tuple[Payload, ...], now: float) -> None:
         """Answer a request; one that is malformed or out of place ends the session (RFC 7296 2.21)."""
-        handler = self._handlers.get(Exchange(message.exchange)) if message.exchange in _EXCHANGES else None
+        allowed = _WHEN_ESTABLISHED if self.established else _BEFORE
         try:
-            if handler is None or (message.exchange == Exchange.IKE_AUTH) == self.established:
+            if message.exchange not in allowed:
                 raise WireError(f"exchange {message.exchange} at this moment")
-            handler(message, payloads, now)
+            self._handlers[Exchange(message.exchange)](message, payloads, now)
         except WireError as problem:
             self.counters["ike-malformed"] += 1
             self.respond(message, [Notify(NotifyType.INVALID_SYNTAX)])
@@ -122,12 +126,7 @@ class ResponderSession(Session):
         self.counters["ike-authentication"] += 1
         answer = [*payloads] or [Notify(refusal.notify, refusal.data)]
         self.respond(request, answer)
-        authentication = refusal.notify == NotifyType.AUTHENTICATION_FAILED
-        self.emit(
-            IkeFailed(
-                self.local_spi, self.path.remote, refusal.reason, "RFC 7296 2.21.2", authentication, refusal.notify
-            )
-        )
+        self._refused_with = refusal.notify
         self._end(refusal.reason, now)
 
     # --- IKE_AUTH
@@ -137,8 +136,8 @@ class ResponderSession(Session):
         claimed, wanted = need(payloads, IdInitiator), find(payloads, IdResponder)
         self._first_payloads = payloads
         self.peer = Peer(self.local_spi, self.path.remote, self.path.local, claimed, self._apn(wanted))
-        self._identity = wanted or IdResponder(IdType.FQDN, self.config.name.encode())
         method = self.policy.authenticator(self.peer)
+        self._identity = self._own_identity(wanted)
         auth = find(payloads, Authentication)
         if isinstance(method, Refusal):
             self._refuse(request, method, now)
@@ -167,9 +166,21 @@ class ResponderSession(Session):
         name = wanted.data.decode(errors="replace")
         return None if name.lower() == self.config.name.lower() else name
 
+    def _own_identity(self, wanted: IdResponder | None) -> IdResponder:
+        """IDr: the APN or own name that was asked for, else the default APN (TS 23.402 6.3), else the own name."""
+        assert self.peer
+        if wanted is not None and wanted.data and (wanted.id_type == IdType.FQDN or wanted.data == self._own_address()):
+            return wanted
+        return IdResponder(IdType.FQDN, (self.peer.apn or self.config.name).encode())
+
+    def _own_address(self) -> bytes:
+        return self.path.local.packed
+
     def _proof(self) -> list[Payload]:
         """IDr, certificates and signature: the gateway proves itself before EAP begins (RFC 7296 2.16)."""
-        assert self._identity and self.config.identity
+        assert self._identity
+        if self.config.identity is None:
+            raise CryptoError("the gateway has no certificate to authenticate itself with")
         method, data = sign(self.config.identity.key, self._own_signed(), self.peer_hashes)
         chain = [Certificate(CertEncoding.X509_SIGNATURE, each) for each in self.config.identity.encoded]
         return [self._identity, *chain, Authentication(method, data)]
@@ -222,7 +233,9 @@ class ResponderSession(Session):
         signed = signed_octets(prf, self.peer_first, self.own_nonce, self.keys.pi, self.peer.claimed.build())
         expected = shared_key_auth(prf, self._secret, signed)
         if auth.method != AuthMethod.SHARED_KEY or not hmac.compare_digest(expected, auth.data):
-            self._refuse(request, Refusal(NotifyType.AUTHENTICATION_FAILED, "the peer's AUTH is wrong"), now)
+            what = "the key that EAP agreed on" if self._msk else "the pre-shared key"
+            reason = f"the peer does not prove that it has {what}: its AUTH is wrong"
+            self._refuse(request, Refusal(NotifyType.AUTHENTICATION_FAILED, reason), now)
             return
         if not self._msk:
             self.peer.identity = self.peer.claimed.data.decode(errors="replace")
@@ -259,6 +272,9 @@ class ResponderSession(Session):
         )
         if isinstance(event, ChildSaEstablished):
             announce(self, event.child, first=True)
+        self.own_first = self.peer_first = b""  # thousands of sessions need them no more
+        self._first_payloads = ()
+        self._eap = None
 
     # --- child SAs
 
@@ -266,7 +282,8 @@ class ResponderSession(Session):
         """A further child SA; rekeying is answered as a gateway may that cannot (RFC 7296 1.3, 2.8)."""
         rekey = notify(payloads, NotifyType.REKEY_SA) is not None
         sa = need(payloads, SecurityAssociation)
-        if rekey or any(each.protocol != Protocol.ESP for each in sa.proposals):
+        full = len(self._children) >= MAXIMUM_CHILDREN
+        if full or rekey or any(each.protocol != Protocol.ESP for each in sa.proposals):
             self.respond(request, [Notify(NotifyType.NO_ADDITIONAL_SAS)])
             return
         check(Exchange.CREATE_CHILD_SA, payloads)
@@ -291,7 +308,8 @@ class ResponderSession(Session):
         proposals = need(payloads, SecurityAssociation).proposals
         found = choose(proposals, self.config.profile.esp, Protocol.ESP)
         if found is None or len(found[0].spi) != 4:
-            return self._no_child(Refusal(NotifyType.NO_PROPOSAL_CHOSEN, "none of the ESP proposals is acceptable"))
+            reason = none_acceptable(proposals, self.config.profile.esp)
+            return self._no_child(Refusal(NotifyType.NO_PROPOSAL_CHOSEN, reason))
         agreed = self.policy.narrow(self.peer, asked)
         if isinstance(agreed, Refusal):
             return self._no_child(agreed)
@@ -314,8 +332,15 @@ class ResponderSession(Session):
         answer_informational(self, request, payloads, self._children.get)
 
     def close(self, reason: str, by_peer: bool) -> None:
-        """Close, but stay a while to repeat the last response."""
+        """Close, but stay a while to repeat the last response; who was not let in before is not any more."""
         self.expires = self.heard + self.timers.linger
+        if not self.established and not self.closed:
+            authentication = self._refused_with == NotifyType.AUTHENTICATION_FAILED
+            self.emit(
+                IkeFailed(
+                    self.local_spi, self.path.remote, reason, "RFC 7296 2.21.2", authentication, self._refused_with
+                )
+            )
         super().close(reason, by_peer)
 
     def emit(self, event: Event) -> None:
@@ -327,4 +352,5 @@ class ResponderSession(Session):
         super().emit(event)
 
 
-_EXCHANGES = frozenset(Exchange)
+_BEFORE = frozenset((Exchange.IKE_AUTH, Exchange.INFORMATIONAL))
+_WHEN_ESTABLISHED = frozenset((Exchange.CREATE_CHILD_SA, Exchange.INFORMATIONAL))

@@ -26,11 +26,10 @@ _MEANINGS: dict[int, tuple[str, str]] = {
 }
 
 
-def refusal(notify: Notify, offered: str = "") -> tuple[str, str]:
-    """Sentence and clause for an error notify of the peer; ``offered`` is what we had offered, where that helps."""
+def refusal(notify: Notify, protocol: str = "", offered: str = "") -> tuple[str, str]:
+    """Sentence and clause for an error notify of the peer; ``offered`` is what we had offered for ``protocol``."""
     meaning, clause = _MEANINGS.get(notify.notify_type, (f"it reports error {notify.notify_type}", "3.10.1"))
     name = NotifyType(notify.notify_type).name if notify.notify_type in _MEANINGS else str(notify.notify_type)
-    sentence = f"the gateway refused: {meaning} ({name})"
-    if offered and notify.notify_type in (NotifyType.NO_PROPOSAL_CHOSEN, NotifyType.INVALID_KE_PAYLOAD):
-        sentence += f"; we offered {offered}"
-    return sentence, f"RFC 7296 {clause}"
+    if offered and notify.notify_type == NotifyType.NO_PROPOSAL_CHOSEN:
+        return f"the gateway refused our {protocol} proposal ({name}): we offered {offered}", f"RFC 7296 {clause}"
+    return f"the gateway refused: {meaning} ({name})", f"RFC 7296 {clause}"

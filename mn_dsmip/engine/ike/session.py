@@ -23,7 +23,9 @@ from ...wire.ikev2_payloads import Encrypted, Notify, Payload, UnknownPayload
 from ..base import Event, IPAddress, Random, UdpDatagram, earliest
 from .events import IkeSaClosed, Timers
 from .proposals import Chosen
+from .rules import notify
 
+MAJOR_VERSION = 2
 IKE_PORT, NAT_T_PORT = 500, 4500
 NON_ESP_MARKER = bytes(4)
 """In front of IKE messages on port 4500 (RFC 3948 2.2)."""
@@ -47,6 +49,26 @@ class Path(NamedTuple):
 def nat_hash(spi_i: bytes, spi_r: bytes, address: IPAddress, port: int) -> bytes:
     """Data of a NAT_DETECTION notify (RFC 7296 2.23)."""
     return hashlib.sha1(spi_i + spi_r + address.packed + struct.pack("!H", port)).digest()
+
+
+class Nat(NamedTuple):
+    """Who is behind a NAT, as the peer's NAT_DETECTION notifies tell (RFC 7296 2.23)."""
+
+    peer: bool
+    ourselves: bool
+
+
+def detect_nat(payloads: tuple[Payload, ...], spi_i: bytes, spi_r: bytes, path: Path) -> Nat | None:
+    """Compare the peer's view of the path with ours; ``None`` when it did not tell its own."""
+    told = [each for each in payloads if isinstance(each, Notify)]
+    sources = [each.data for each in told if each.notify_type == NotifyType.NAT_DETECTION_SOURCE_IP]
+    destinations = [each.data for each in told if each.notify_type == NotifyType.NAT_DETECTION_DESTINATION_IP]
+    if not sources or not destinations:
+        return None
+    return Nat(
+        nat_hash(spi_i, spi_r, path.remote, path.remote_port) not in sources,
+        nat_hash(spi_i, spi_r, path.local, path.local_port) not in destinations,
+    )
 
 
 class Progress(Enum):
@@ -106,6 +128,7 @@ class Session:
         self.own_first = self.peer_first = b""
         """The IKE_SA_INIT messages that AUTH covers (RFC 7296 2.15)."""
         self.peer_hashes: tuple[int, ...] = ()
+        self.nat: Nat | None = None
         self.counters: Counter[str] = Counter()
         self.tasks: deque[Task] = deque()
         self._sealer: Sealer | None = None
@@ -114,11 +137,12 @@ class Session:
         self._next_id = 0
         self._expected_id = 0 if initiator else 1
         self._response = b""
+        self._answering = False
         self._events: list[Event] = []
         self._datagrams: list[UdpDatagram] = []
 
     def _new_spi(self) -> bytes:
-        return self.random(8) or bytes(8)
+        return self.random(8).replace(bytes(8), b"\xff" * 8)  # zero means no SPI yet (RFC 7296 3.1)
 
     @property
     def local_spi(self) -> bytes:
@@ -156,7 +180,7 @@ class Session:
                 return
             request.deadline = min(now + self.timers.retransmission.delay(request.attempt), request.give_up or inf)
             self._send(request.octets)
-        elif not request and self.established and now - self.heard >= self.timers.liveness > 0:
+        elif not request and self.established and self.timers.liveness and self.heard + self.timers.liveness <= now:
             self.check_liveness(now)
 
     def check_liveness(self, now: float) -> None:
@@ -207,20 +231,21 @@ class Session:
 
     def send_response(self, octets: bytes) -> None:
         """Send a response and keep it for repetition; the peer's next request is the following one."""
-        self._response = octets
+        self._response, self._answering = octets, False
         self._send(octets)
 
-    def repeat_response(self) -> None:
-        """The peer repeated a request: repeat the answer."""
+    def repeat_response(self, path: Path) -> None:
+        """The peer repeated a request: repeat the answer, to where the request came from (RFC 7296 2.11)."""
         self.counters["ike-repeated-request"] += 1
-        if self._response:
-            self._send(self._response)
+        self._datagrams.append(path.datagram(self._response))
 
     # --- messages in
 
     def receive(self, message: Message, raw: bytes, path: Path, now: float) -> None:
         """Take a message that carries this session's SPIs."""
-        if message.from_original_initiator == self.initiator:
+        if message.version >> 4 != MAJOR_VERSION:
+            self.counters["ike-version"] += 1
+        elif message.from_original_initiator == self.initiator:
             self.counters["ike-reflected"] += 1
         elif message.is_response:
             self._receive_response(message, raw, now)
@@ -237,11 +262,13 @@ class Session:
             opened = self._open(message, raw)
             if opened is None:
                 return
-            if isinstance(opened, WireError):
-                self.counters["ike-malformed"] += 1
-                self.close(f"the peer sent a malformed message: {opened}", by_peer=False)
-                return
             self.heard = now
+            problem = _fatal(opened, self.established)
+            if problem:
+                self.counters["ike-malformed"] += 1
+                self.close(problem, by_peer=False)
+                return
+            assert isinstance(opened, tuple)
             payloads = opened
         progress = request.task.process(message, payloads, raw, now)
         if progress is Progress.WAIT or self._outstanding is not request:
@@ -258,9 +285,10 @@ class Session:
         self._start_next(now)
 
     def _receive_request(self, message: Message, raw: bytes, path: Path, now: float) -> None:
-        if message.message_id != self._expected_id:
-            if message.message_id == self._expected_id - 1 and self._response and self._open(message, raw) is not None:
-                self.repeat_response()
+        if message.message_id != self._expected_id or self._answering:
+            repeated = message.message_id == self._expected_id - 1 and self._response
+            if repeated and self._open(message, raw) is not None:
+                self.repeat_response(path)
             else:
                 self.counters["ike-message-id"] += 1
             return
@@ -272,17 +300,16 @@ class Session:
         self.heard = now
         self.path = path if path.local == self.path.local else self.path
         self._expected_id += 1
-        self._response = b""
+        self._response, self._answering = b"", True
         if isinstance(payloads, WireError):
             self.counters["ike-malformed"] += 1
             self.respond(message, [Notify(NotifyType.INVALID_SYNTAX)])
             self.close(f"the peer sent a malformed message: {payloads}", by_peer=False)
             return
-        critical = next((p for p in payloads if isinstance(p, UnknownPayload) and p.critical), None)
-        if critical:
+        refused = refuse_critical(payloads)
+        if refused:
             self.counters["ike-critical-payload"] += 1
-            data = bytes((critical.payload_type,))
-            self.respond(message, [Notify(NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, data)])
+            self.respond(message, [refused])
             return
         self.handle_request(message, payloads, now)
 
@@ -333,3 +360,22 @@ class Session:
             return parse_payloads(sealed.first_inner, plaintext[: -1 - plaintext[-1]])
         except WireError as error:
             return error
+
+
+def refuse_critical(payloads: tuple[Payload, ...]) -> Notify | None:
+    """The answer to a message with an unknown payload that is marked critical (RFC 7296 2.5)."""
+    found = next((each for each in payloads if isinstance(each, UnknownPayload) and each.critical), None)
+    if found is None:
+        return None
+    return Notify(NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, bytes((found.payload_type,)))
+
+
+def _fatal(response: tuple[Payload, ...] | WireError, established: bool) -> str:
+    """Why a genuine response ends the IKE SA (RFC 7296 2.5, 2.21, 2.21.3); empty when it does not."""
+    if isinstance(response, WireError):
+        return f"the peer sent a malformed message: {response}"
+    if refuse_critical(response):
+        return "the peer's answer has an unknown payload that is marked critical"
+    if established and notify(response, NotifyType.INVALID_SYNTAX):
+        return "the peer finds our request malformed (INVALID_SYNTAX)"
+    return ""
