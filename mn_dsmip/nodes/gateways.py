@@ -63,11 +63,12 @@ class PdnGw(AgentHost):
         return self.apns is None or apn in self.apns
 
     def settings(self, net: Network) -> dict[str, Any]:
-        served = sorted({apn for apns in net.operator.apns.values() for apn in apns if self.serves(apn)})
         store = [
-            {**each.settings(), "amf": each.amf, "apns": sorted(net.operator.apns[each.imsi])}
+            {**each.settings(), "amf": each.amf, "apns": apns}
             for each in net.operator.subscribers.values()
+            if (apns := sorted(filter(self.serves, net.operator.apns[each.imsi])))
         ]
+        served = sorted({apn for entry in store for apn in entry["apns"]})
         net.folder.write_private(f"{self.name}.subscribers.yaml", store)
         return {
             "addresses": {"ipv6": self.address, "ipv4": self.ipv4_address},
