@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""From a configuration to an engine."""
+
+from __future__ import annotations
+
+import secrets
+
+from ..crypto.aka import Usim
+from ..crypto.certs import utc_now
+from ..engine.gateway import Gateway, GatewayConfig
+from ..engine.gateway_policy import PolicyConfig
+from ..engine.ike.aka_common import AKA, AKA_PRIME
+from ..engine.ike.events import ResponderConfig, Timers
+from ..engine.mip.config import HomeAgentConfig, MobileConfig
+from ..engine.ue import UeConfig, UserEquipment
+from .config import GatewaySettings, UeSettings
+from .store import Store
+
+
+def build_ue(settings: UeSettings, store: Store) -> UserEquipment:
+    """A UE's engine; its USIM goes on from the sequence number in ``store``."""
+    usim = settings.usim
+    config = UeConfig(
+        imsi=usim.imsi,
+        mcc=usim.mcc,
+        mnc=usim.mnc,
+        apn=settings.apn,
+        usim=Usim(usim.k, usim.opc, store.sequence_numbers.get(usim.imsi, 0)),
+        interface_secret=store.interface_secret,
+        profile=settings.profile,
+        flavour=AKA_PRIME if settings.prime else AKA,
+        network_name=settings.network_name.encode(),
+        psk=settings.psk,
+        anchors=settings.anchors,
+        clock=utc_now,
+        ipv4=settings.ipv4,
+        binding=MobileConfig(lifetime=settings.lifetime, overwrite_flag=settings.overwrite_flag),
+        home_agents=settings.home_agents,
+        dns_servers=settings.dns_servers,
+        srv_fallback=settings.srv_fallback,
+        attach=settings.attach,
+        timers=Timers(liveness=settings.liveness),
+    )
+    return UserEquipment(config, secrets.token_bytes)
+
+
+def build_gateway(settings: GatewaySettings, store: Store) -> Gateway:
+    """A gateway's engine; sequence numbers and leases go on from ``store``."""
+    policy = PolicyConfig(
+        home_agent=settings.address,
+        subscriptions=settings.subscriptions,
+        apns=settings.apns,
+        dns=settings.dns,
+        prefix_lifetime=settings.prefix_lifetime,
+        network_name=settings.network_name.encode(),
+        psk=settings.psk,
+    )
+    ike = ResponderConfig(
+        name=settings.fqdn,
+        profile=settings.profile,
+        identity=settings.identity,
+        cookie_threshold=settings.cookie_threshold,
+        timers=Timers(liveness=settings.liveness),
+    )
+    home_agent = HomeAgentConfig(max_lifetime=settings.max_lifetime, refresh_advice=settings.refresh_advice)
+    config = GatewayConfig(policy, ike, home_agent, settings.ipv4_address)
+    return Gateway(config, secrets.token_bytes, store.sequence_numbers, list(store.leases.values()))

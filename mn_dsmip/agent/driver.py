@@ -1,0 +1,229 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The one piece of asyncio: an engine between a datapath, a timer, a control socket and the files that keep its traces.
+
+After every call into the engine: events first (what must be durable is made durable, effects are carried out, all is
+journalled), then datagrams, then one timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ..engine.base import Datagram, Effect, Event, ProtocolError
+from ..engine.effects import (
+    AttachFailed,
+    AttachSucceeded,
+    DetachFinished,
+    LeaseChanged,
+    RefreshSucceeded,
+    SqnAdvanced,
+)
+from .control import CommandFailed
+from .datapath.base import Datapath
+from .journal import Journal, describe
+from .keylog import KeyLog
+from .store import Store
+
+COMMAND_TIMEOUT = 120.0
+"""Seconds a command may take: longer than any attach that still may succeed."""
+SHUTDOWN_TIMEOUT = 5.0
+"""Seconds for an orderly end; a second signal ends at once."""
+_LONGEST_SLEEP = 3600.0
+
+
+class AgentEngine(Protocol):
+    """A composite engine, as the driver uses it."""
+
+    @property
+    def finished(self) -> bool: ...
+
+    def receive_datagram(self, datagram: Datagram, now: float) -> None: ...
+
+    def next_timer(self) -> float | None: ...
+
+    def handle_timer(self, now: float) -> None: ...
+
+    def datagrams_to_send(self) -> list[Datagram]: ...
+
+    def events(self) -> list[Event]: ...
+
+    def shutdown(self, now: float) -> None: ...
+
+    def status(self, now: float) -> dict[str, Any]: ...
+
+
+@dataclass
+class Sinks:
+    """Where an engine's events go besides the datapath."""
+
+    journal: Journal
+    store: Store
+    keylog: KeyLog | None = None
+    publish: Callable[[bytes], None] = lambda line: None
+
+
+class Driver:
+    """Runs ``engine`` on ``datapath`` until ``stop``; ``enter`` is the only way into the engine."""
+
+    def __init__(self, engine: AgentEngine, datapath: Datapath, sinks: Sinks, name: str, role: str) -> None:
+        self.engine = engine
+        self._datapath = datapath
+        self.sinks = sinks
+        self._identity = {"name": name, "role": role}
+        self._loop = asyncio.get_running_loop()
+        self._timer: asyncio.TimerHandle | None = None
+        self._waiting: list[tuple[tuple[type[Event], ...], asyncio.Future[Event]]] = []
+        self._stopping = self._loop.create_future()
+        self._broken: BaseException | None = None
+
+    # --- into the engine and out of it
+
+    def now(self) -> float:
+        """The engine's time."""
+        return self._loop.time()
+
+    def enter(self, call: Callable[[float], object]) -> None:
+        """Let ``call`` use the engine, then do what the engine wants done."""
+        try:
+            call(self.now())
+            self._after()
+        except ProtocolError:
+            self._after()
+            raise
+        except Exception as fault:  # noqa: BLE001 - a fault of our own ends the agent in one line
+            self._break(fault)
+
+    def receive(self, datagrams: list[Datagram]) -> None:
+        """Take a batch from the datapath."""
+        engine, now = self.engine, self.now()
+        try:
+            for datagram in datagrams:
+                engine.receive_datagram(datagram, now)
+            self._after()
+        except Exception as fault:  # noqa: BLE001 - a fault of our own ends the agent in one line
+            self._break(fault)
+
+    def _after(self) -> None:
+        events = self.engine.events()
+        if events:
+            self.sinks.store.record([each for each in events if isinstance(each, SqnAdvanced | LeaseChanged)])
+            for event in events:
+                self._take(event)
+        datagrams = self.engine.datagrams_to_send()
+        if datagrams:
+            self._datapath.send(datagrams)
+        self._arm()
+
+    def _take(self, event: Event) -> None:
+        if isinstance(event, Effect):
+            self._datapath.carry_out(event)
+        if self.sinks.keylog is not None:
+            self.sinks.keylog.take(event)
+        self.sinks.publish(self.sinks.journal.write(event, self.now()))
+        for kinds, future in list(self._waiting):
+            if isinstance(event, kinds) and not future.done():
+                future.set_result(event)
+
+    def _arm(self) -> None:
+        due = self.engine.next_timer()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if due is not None:
+            self._timer = self._loop.call_at(min(due, self.now() + _LONGEST_SLEEP), self._ring)
+
+    def _ring(self) -> None:
+        self._timer = None
+        self.enter(self.engine.handle_timer)
+
+    def _break(self, fault: BaseException) -> None:
+        """A fault of ours: note it and end; the traceback is for developers (see ``run``)."""
+        if self._broken is None:
+            self._broken = fault
+            self.sinks.journal.write(
+                {"event": "agent_broken", "reason": f"{type(fault).__name__}: {fault}"}, self.now()
+            )
+        self.stop()
+
+    # --- commands
+
+    async def command(self, command: str) -> Any:
+        """Carry out a control command; ``CommandFailed`` with a sentence when it cannot be."""
+        if command == "ping":
+            return {}
+        if command == "status":
+            return {**self._identity, **self.engine.status(self.now())}
+        call = getattr(self.engine, command, None)
+        if call is None:
+            raise CommandFailed(f"a {self._identity['role']} knows no command {command}")
+        event = await self._perform(call, _OUTCOMES[command])
+        if isinstance(event, AttachFailed):
+            raise CommandFailed(f"{event.reason} ({event.clause})")
+        return describe(event)
+
+    async def _perform(self, call: Callable[[float], object], outcomes: tuple[type[Event], ...]) -> Event:
+        future: asyncio.Future[Event] = self._loop.create_future()
+        entry = (outcomes, future)
+        self._waiting.append(entry)
+        try:
+            self.enter(call)
+            return await asyncio.wait_for(future, COMMAND_TIMEOUT)
+        except ProtocolError as problem:
+            raise CommandFailed(str(problem)) from None
+        except asyncio.TimeoutError:
+            raise CommandFailed(f"nothing came of it within {COMMAND_TIMEOUT:.0f} s") from None
+        finally:
+            self._waiting.remove(entry)
+
+    # --- the end
+
+    def stop(self) -> None:
+        """End ``run``; the first call ends orderly, the second at once."""
+        if not self._stopping.done():
+            self._stopping.set_result(None)
+        else:
+            self._stopping = self._loop.create_future()
+            self._stopping.set_result(None)
+            self._hurry.set()
+
+    async def run(self) -> None:
+        """Serve until stopped, then let the engine say goodbye; raises what broke the engine."""
+        self._hurry = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self.stop)
+        self._arm()
+        await self._stopping
+        if self._broken is None:
+            await self._say_goodbye()
+        if self._timer is not None:
+            self._timer.cancel()
+        if self._broken is not None:
+            raise self._broken
+
+    async def _say_goodbye(self) -> None:
+        deadline = self.now() + SHUTDOWN_TIMEOUT
+        with contextlib.suppress(ProtocolError):
+            self.enter(self.engine.shutdown)
+        while not self.engine.finished and self._broken is None and self.now() < deadline:
+            settled: asyncio.Future[Event] = self._loop.create_future()
+            entry = ((Event,), settled)
+            self._waiting.append(entry)
+            hurry = asyncio.ensure_future(self._hurry.wait())
+            either: list[asyncio.Future[Any]] = [settled, hurry]
+            await asyncio.wait(either, timeout=deadline - self.now(), return_when=asyncio.FIRST_COMPLETED)
+            self._waiting.remove(entry)
+            if hurry.done():
+                return
+            hurry.cancel()
+
+
+_OUTCOMES: dict[str, tuple[type[Event], ...]] = {
+    "attach": (AttachSucceeded, AttachFailed),
+    "refresh": (RefreshSucceeded, AttachFailed),
+    "detach": (DetachFinished,),
+}

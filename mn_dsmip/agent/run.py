@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One agent in the foreground: configuration, engine, datapath, driver; until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+from ..engine.base import ProtocolError
+from ..engine.ue import Access
+from .build import build_gateway, build_ue
+from .config import Common, GatewaySettings, UeSettings, load_gateway, load_ue
+from .control import ControlServer
+from .datapath.base import Datapath
+from .datapath.gateway import GatewayDatapath
+from .datapath.ue import UeDatapath
+from .driver import AgentEngine, Driver, Sinks
+from .journal import Journal
+from .keylog import KeyLog
+from .store import Store
+
+FORMAT_VERSION = 1
+
+
+def run_ue(path: Path, ready_fd: int | None) -> None:
+    """Run a UE until it is told to end; its errors are ``ConfigError``, ``EnvironmentProblem``, ``OSError``."""
+    settings = load_ue(path)
+    asyncio.run(_run_ue(settings, ready_fd))
+
+
+def run_gateway(path: Path, ready_fd: int | None) -> None:
+    """Run a gateway until it is told to end; its errors are ``ConfigError``, ``EnvironmentProblem``, ``OSError``."""
+    settings = load_gateway(path)
+    asyncio.run(_run_gateway(settings, ready_fd))
+
+
+async def _run_ue(settings: UeSettings, ready_fd: int | None) -> None:
+    store = Store(settings.common.state_dir)
+    engine = build_ue(settings, store)
+
+    def on_access(access: Access | None) -> None:
+        if access is None:
+            driver.enter(engine.access_lost)
+        else:
+            driver.enter(lambda now: engine.access_ready(access, now))
+
+    needs_dns = not (settings.dns_servers or settings.home_agents)
+    datapath = UeDatapath(settings.interface, settings.common.device, settings.common.name, on_access, needs_dns)
+    driver = _driver(settings.common, "ue", engine, datapath, store)
+    await _serve(settings.common, driver, datapath, store, ready_fd)
+
+
+async def _run_gateway(settings: GatewaySettings, ready_fd: int | None) -> None:
+    store = Store(settings.common.state_dir)
+    engine = build_gateway(settings, store)
+    prefixes = [pools.prefixes for pools in settings.apns.values()]
+    prefixes4 = [pools.ipv4 for pools in settings.apns.values() if pools.ipv4]
+    datapath = GatewayDatapath(
+        settings.common.device, settings.address, settings.ipv4_address, [*prefixes, *prefixes4], settings.common.name
+    )
+    driver = _driver(settings.common, "gateway", engine, datapath, store)
+    await _serve(settings.common, driver, datapath, store, ready_fd)
+
+
+def _driver(common: Common, role: str, engine: AgentEngine, datapath: Datapath, store: Store) -> Driver:
+    keylog = KeyLog(common.keylog) if common.keylog is not None else None
+    return Driver(engine, datapath, Sinks(Journal(common.journal), store, keylog), common.name, role)
+
+
+async def _serve(common: Common, driver: Driver, datapath: Datapath, store: Store, ready_fd: int | None) -> None:
+    sinks = driver.sinks
+    control = ControlServer(common.control, driver.command)
+    sinks.publish = control.publish
+    undo: list[Callable[[], None]] = [store.close, sinks.journal.close]
+    try:
+        sinks.journal.write({"event": "agent_started", "name": common.name}, driver.now())
+        await control.start()
+        undo.append(control.close)
+        datapath.open(asyncio.get_running_loop(), driver.receive)
+        undo.append(datapath.close)
+        _announce(common, ready_fd)
+        await driver.run()
+        sinks.journal.write({"event": "agent_stopped", "name": common.name}, driver.now())
+    except ProtocolError as fault:
+        raise RuntimeError(f"the engine refused what its own agent asked: {fault}") from fault
+    finally:
+        for action in reversed(undo):
+            action()
+
+
+def _announce(common: Common, ready_fd: int | None) -> None:
+    """Tell whoever started us that the control socket listens and packets flow."""
+    if ready_fd is None:
+        return
+    line = {"version": FORMAT_VERSION, "event": "ready", "name": common.name, "control": str(common.control.resolve())}
+    os.write(ready_fd, json.dumps(line).encode() + b"\n")
+    os.close(ready_fd)

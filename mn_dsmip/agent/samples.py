@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What ``mn-dsmip init`` and ``mn-dsmip certificate`` write: files to begin with."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Sequence
+from pathlib import Path
+
+from ..crypto.certs import Identity, create_authority, issue, load_certificates, load_key, to_pem, utc_now
+from ..engine.discovery import ha_apn_fqdn
+from .errors import EnvironmentProblem
+
+_PRIVATE_FILE, _PUBLIC_FILE = 0o600, 0o644
+HOME_AGENT, APN, MCC, MNC, IMSI = "2001:db8:aaaa::1", "internet", "001", "01", "001010000000001"
+
+UE = """\
+# A UE for `mn-dsmip ue`. Every key that is commented out shows its default.
+version: 1
+role: ue
+name: ue
+# state_dir: state/ue              what must survive: the USIM's sequence number
+# control: state/ue/control.sock   for `mn-dsmip status --socket …`
+# journal: ue.jsonl                events as JSON lines; by default none are kept
+# keylog: wireshark                session keys for Wireshark; by default none are written
+
+subscriber:                        # this file holds keys: it must stay mode 0600
+  imsi: "{imsi}"
+  mcc: "{mcc}"
+  mnc: "{mnc}"
+  k: {k}
+  opc: {opc}                       # or `op`, the operator's constant itself
+apn: {apn}
+# attach: auto                     or manual: wait for `mn-dsmip attach`
+ipv4: true                         # ask for an IPv4 home address too
+
+access:
+  interface: eth0                  # where the care-of address and the Router Advertisements are
+
+discovery:
+  # method: dns
+  # servers: []                    empty: those that the router advertises
+  # srv_fallback: false
+  home_agents: []                  # addresses here make every look-up unnecessary
+
+ike:
+  # profile: modern                or legacy, or `suites: {{ike: [aes256gcm16-prfsha256-curve25519], esp:
+  # [aes256gcm16]}}` method: aka                    or aka-prime dpd: 60                        seconds of silence
+  # before the gateway is asked whether it lives; 0 never asks
+  ca: ca.pem                       # who vouches for the gateway
+
+binding:
+  # lifetime: 3600                 seconds to ask for
+  # overwrite_flag: true           O in a first registration (TS 24.303 A.2)
+"""
+
+GATEWAY = """\
+# A PDN GW for `mn-dsmip gateway`. Every key that is commented out shows its default.
+version: 1
+role: gateway
+name: gateway
+# state_dir: state/gateway         what must survive: sequence numbers, leases
+# control: state/gateway/control.sock
+# journal: gateway.jsonl
+# keylog: wireshark
+
+addresses:
+  ipv6: {home_agent}               # the home agent's, routed to this machine and on none of its interfaces
+  ipv4: null
+
+pools:                             # what each APN gives out, routed to this machine
+  ipv6: {{{apn}: "2001:db8:100::/48"}}
+  ipv4: {{{apn}: 10.45.0.0/24}}
+dns: []                            # DNS servers for UEs
+# home_prefix_lifetime: 86400      seconds
+
+subscribers: subscribers.yaml
+
+ike:
+  # profile: modern
+  # fqdn: pgw.example.net          the gateway's own name, for peers that ask for it instead of an APN
+  certificate: gateway.pem
+  key: gateway.key
+  # cookie_threshold: 64           half-open IKE SAs from which on cookies are demanded
+  # dpd: 0
+
+binding:
+  # max_lifetime: 3600             seconds
+  # refresh_advice: null
+"""
+
+SUBSCRIBERS = """\
+# The subscriber store: keys, so mode 0600. `apns` empty means all; `prefix` and `ipv4` fix what the subscriber gets.
+version: 1
+subscribers:
+  - imsi: "{imsi}"
+    mcc: "{mcc}"
+    mnc: "{mnc}"
+    k: {k}
+    opc: {opc}
+    # amf: "8000"
+    apns: [{apn}]
+    # prefix: 2001:db8:100:1::/64
+    # ipv4: 10.45.0.7
+    # barred: false
+"""
+
+
+def write_samples(folder: Path) -> list[Path]:
+    """Write a working pair of configurations; ``EnvironmentProblem`` when a file is there already."""
+    values = {
+        "imsi": IMSI, "mcc": MCC, "mnc": MNC, "apn": APN, "home_agent": HOME_AGENT,
+        "k": secrets.token_hex(16), "opc": secrets.token_hex(16),
+    }  # fmt: skip
+    texts = {"ue.yaml": UE, "gateway.yaml": GATEWAY, "subscribers.yaml": SUBSCRIBERS}
+    names = [*texts, "ca.pem", "ca.key", "gateway.pem", "gateway.key"]
+    for name in names:
+        if (folder / name).exists():
+            raise EnvironmentProblem(f"{folder / name} exists already: name another folder, or remove it")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        _write(folder / name, text.format(**values).encode(), _PRIVATE_FILE)
+    write_certificate(folder, "gateway", [ha_apn_fqdn(APN, MCC, MNC), HOME_AGENT])
+    return [folder / name for name in names]
+
+
+def write_certificate(folder: Path, out: str, names: Sequence[str]) -> None:
+    """Issue ``out``.pem and ``out``.key for ``names``, by the authority in ``folder``, made first if there is none."""
+    folder.mkdir(parents=True, exist_ok=True)
+    now = utc_now().replace(microsecond=0)
+    authority_file, key_file = folder / "ca.pem", folder / "ca.key"
+    if authority_file.exists():
+        try:
+            chain, key = load_certificates(authority_file.read_bytes()), load_key(key_file.read_bytes())
+        except FileNotFoundError:
+            raise EnvironmentProblem(f"{authority_file} is there, its key {key_file} is not") from None
+        authority = Identity(key, chain)
+    else:
+        authority = create_authority("mn-dsmip demonstration CA", now)
+        private, public = to_pem(authority)
+        _write(key_file, private, _PRIVATE_FILE)
+        _write(authority_file, public, _PUBLIC_FILE)
+    private, public = to_pem(issue(authority, names, now))
+    _write(folder / f"{out}.key", private, _PRIVATE_FILE)
+    _write(folder / f"{out}.pem", public, _PUBLIC_FILE)
+
+
+def _write(path: Path, content: bytes, mode: int) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        os.fchmod(descriptor, mode)
+        os.write(descriptor, content)
+    finally:
+        os.close(descriptor)
