@@ -38,10 +38,11 @@ class Child:
         announced_by: str = "",
         orphaned: str = "KILL",
     ) -> None:
-        self.name = f"{node}: {Path(log).stem}"
+        self.name = str(node) if log.stem == str(node) else f"{node}: {log.stem}"
         self.log = log
         self.announcement = ""
         self._announced_by = announced_by
+        self._told = False  # that it did not start: its end is then no news
         self._ready, writer = os.pipe()
         argv = [word.replace(READY_FD, str(writer)) for word in command]
         with log.open("ab") as words:
@@ -61,6 +62,7 @@ class Child:
         deadline = time.monotonic() + timeout
         ready = self._logged if self._announced_by else self._announced
         if not ready(deadline):
+            self._told = True
             raise NodeError(f"{self.name} was not ready: {self._why_not(timeout)}{self._last_words()}")
 
     def signal(self, number: int = signal.SIGTERM) -> None:
@@ -77,7 +79,9 @@ class Child:
             return f"{self.name} did not end within {timeout:.0f} s and was killed{self._last_words()}"
         finally:
             self._close()
-        return "" if status in (0, -signal.SIGTERM) else f"{self.name} ended with status {status}{self._last_words()}"
+        if self._told or status in (0, -signal.SIGTERM):
+            return ""
+        return f"{self.name} ended with status {status}{self._last_words()}"
 
     @property
     def running(self) -> bool:

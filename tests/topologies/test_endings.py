@@ -197,7 +197,7 @@ def test_an_agent_that_does_not_start_ends_the_run_with_its_words(tmp_path: Path
     run = run_mn(tmp_path, "s2c,ues=2", "--test", "none", standin=True, TEST_NEVER_READY="ue2")
     assert run.status == 1
     assert (
-        "ue2: ue2 was not ready: it ended with status 1; its last words: stand-in: no subscription for me" in run.output
+        "ue2 was not ready: it ended with status 1; its last words: stand-in: no subscription for me" in run.output
     )
     assert "*** Done" in run.output
     assert run.count("udp.port == 9") == 1
@@ -218,7 +218,7 @@ def test_an_agent_that_dies_is_told_at_the_prompt_and_at_the_end(tmp_path: Path)
     words = f"ue1: its agent ended with status -9; see {run.folder.resolve()}/journal/ue1.log"
     assert run.lines(f"ue1   {words}")
     assert words in run.lines("ue1: ")
-    assert run.lines("*** ue1: ue1 ended with status -9")
+    assert run.lines("*** ue1 ended with status -9")
     assert "*** Done" in run.output
 
 
