@@ -12,7 +12,8 @@ from ..engine.gateway_policy import PolicyConfig
 from ..engine.ike.aka_common import AKA, AKA_PRIME
 from ..engine.ike.events import ResponderConfig, Timers
 from ..engine.mip.config import HomeAgentConfig, MobileConfig
-from ..engine.ue import UeConfig, UserEquipment
+from ..engine.ue import UserEquipment
+from ..engine.ue_states import UeConfig
 from .config import GatewaySettings, UeSettings
 from .store import Store
 

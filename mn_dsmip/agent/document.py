@@ -45,6 +45,12 @@ class Section:
         self._known.append(key)
         return key in self._nodes and not _is_null(self._nodes[key][1])
 
+    def _missing(self, key: str) -> ConfigError:
+        near = get_close_matches(key, [word for word in self._nodes if word not in self._known], 1)
+        return self.problem(
+            key, f"missing; is {near[0]} (line {self._nodes[near[0]][0]}) meant?" if near else "missing"
+        )
+
     def finish(self) -> None:
         """``ConfigError`` for the first key that means nothing here, with the nearest one that does."""
         for word, (line, _) in self._nodes.items():
@@ -57,7 +63,7 @@ class Section:
         """A mapping below ``key``."""
         if not self.has(key):
             if required:
-                raise self.problem(key, "missing")
+                raise self._missing(key)
             return None
         node = self._nodes[key][1]
         if not isinstance(node, yaml.MappingNode):
@@ -89,7 +95,7 @@ class Section:
         """A scalar as text; ``ConfigError`` when it is missing and there is no default."""
         if not self.has(key):
             if default is None:
-                raise self.problem(key, "missing")
+                raise self._missing(key)
             return default
         node = self._nodes[key][1]
         if not isinstance(node, yaml.ScalarNode):

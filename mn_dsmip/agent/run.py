@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..engine.base import ProtocolError
-from ..engine.ue import Access
+from ..engine.ue_states import Access
 from .build import build_gateway, build_ue
 from .config import Common, GatewaySettings, UeSettings, load_gateway, load_ue
 from .control import ControlServer

@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A UE with one PDN connection: TS 24.303's initial attach, refresh and detach in a trusted IPv6 access.
-
-The table says which step may follow which. What it cannot say: a step that fails goes on with the next home agent found
-as long as there is one, and only then to FAILED; DETACHING first ends the binding, then the IKE SA.
-"""
+"""A UE with one PDN connection: TS 24.303's initial attach, refresh and detach in a trusted IPv6 access."""
 
 from __future__ import annotations
 
@@ -11,38 +7,26 @@ import hashlib
 import hmac
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
-from enum import Enum, auto
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from typing import Any
 
-from cryptography import x509
-
-from ..crypto.aka import Usim
 from ..wire.codec import WireError
 from ..wire.ikev2_numbers import CfgAttribute, NotifyType
 from ..wire.ikev2_payloads import Configuration, HomePrefix
 from .base import Backoff, Datagram, Event, IPAddress, Machine, ProtocolError, Random, Side, UdpDatagram, earliest
 from .discovery import Discovery, DiscoveryFailed, DnsDiscovery, HomeAgentFound, StaticDiscovery, ha_apn_fqdn
 from .effects import (
-    AddAddress,
-    AddRoute,
     AttachFailed,
     AttachSucceeded,
     DetachFinished,
     RefreshSucceeded,
-    RemoveAddress,
-    RemoveRoute,
     SetMtu,
     StateChanged,
 )
-from .ike.aka_common import AKA, Flavour
 from .ike.aka_peer import AkaPeer
 from .ike.child import covers, mobility_selector
 from .ike.eap_method import network_access_identifier
 from .ike.events import (
-    DEFAULT_TIMERS,
     ChildSa,
     ChildSaClosed,
     ChildSaEstablished,
@@ -52,10 +36,8 @@ from .ike.events import (
     IkeSaEstablished,
     InitiatorConfig,
     Selectors,
-    Timers,
 )
 from .ike.initiator import IkeInitiator
-from .ike.proposals import PROFILES, Profile
 from .ike.session import IKE_PORT, NAT_T_PORT
 from .mip.config import MobileConfig
 from .mip.events import BindingExpired, BindingUpdateUnanswered, Deregistered, Registered, RegistrationFailed
@@ -64,63 +46,9 @@ from .mip.mobile import State as BindingState
 from .mip.packet import ANY_IPV4
 from .mip.status import Reaction
 from .tunnel import Tunnel
+from .ue_addresses import HomeAddresses
 from .ue_network import UeNetwork
-
-
-class UeState(Enum):
-    """Where the PDN connection stands."""
-
-    IDLE = auto()
-    """No access, or nobody asked to attach."""
-    DISCOVERING = auto()
-    SECURING = auto()
-    """IKE_SA_INIT and IKE_AUTH."""
-    ADDRESSING = auto()
-    """The home address is formed, its child SA is asked for."""
-    REGISTERING = auto()
-    ATTACHED = auto()
-    DETACHING = auto()
-    FAILED = auto()
-
-
-class Step(Enum):
-    """What moves a UE."""
-
-    ATTACH = auto()
-    FOUND = auto()
-    """A home agent to try, the first or the next one."""
-    SECURED = auto()
-    ADDRESSED = auto()
-    ANOTHER_ADDRESS = auto()
-    REGISTERED = auto()
-    DETACH = auto()
-    DETACHED = auto()
-    FAILED = auto()
-    LOST = auto()
-    """The access, or the gateway's side of an attachment, is gone."""
-
-
-_WORKING = (UeState.DISCOVERING, UeState.SECURING, UeState.ADDRESSING, UeState.REGISTERING)
-
-TABLE: dict[tuple[UeState, Step], UeState] = {
-    (UeState.IDLE, Step.ATTACH): UeState.DISCOVERING,
-    (UeState.FAILED, Step.ATTACH): UeState.DISCOVERING,
-    (UeState.FAILED, Step.DETACH): UeState.IDLE,
-    (UeState.FAILED, Step.LOST): UeState.IDLE,
-    (UeState.IDLE, Step.LOST): UeState.IDLE,
-    (UeState.IDLE, Step.DETACH): UeState.IDLE,
-    (UeState.DISCOVERING, Step.FOUND): UeState.SECURING,
-    (UeState.SECURING, Step.SECURED): UeState.ADDRESSING,
-    (UeState.ADDRESSING, Step.ADDRESSED): UeState.REGISTERING,
-    (UeState.REGISTERING, Step.ANOTHER_ADDRESS): UeState.ADDRESSING,
-    (UeState.REGISTERING, Step.REGISTERED): UeState.ATTACHED,
-    (UeState.ATTACHED, Step.REGISTERED): UeState.ATTACHED,
-    **{(state, Step.FOUND): UeState.SECURING for state in _WORKING},
-    **{(state, Step.FAILED): UeState.FAILED for state in (*_WORKING, UeState.ATTACHED)},
-    **{(state, Step.DETACH): UeState.DETACHING for state in (*_WORKING, UeState.ATTACHED, UeState.DETACHING)},
-    **{(state, Step.LOST): UeState.IDLE for state in (*_WORKING, UeState.ATTACHED, UeState.DETACHING)},
-    (UeState.DETACHING, Step.DETACHED): UeState.IDLE,
-}
+from .ue_states import TABLE, WORKING, Access, Step, UeConfig, UeState
 
 UNANSWERED_BEFORE_LIVENESS = 3
 """Binding Updates without an answer before IKE is asked whether the home agent lives (RR-7)."""
@@ -128,46 +56,6 @@ ADDRESS_TRIES = 3
 """Home addresses tried when the home agent says that somebody uses them (status 134; RFC 7217 6)."""
 RETRY = Backoff(first=30.0, factor=2.0, limit=600.0, tries=1_000_000)
 """Between attempts of a UE that attaches by itself (ts24303 17: project decision)."""
-
-
-@dataclass(frozen=True)
-class UeConfig:
-    """A subscriber, what it wants and whom it trusts."""
-
-    imsi: str
-    mcc: str
-    mnc: str
-    apn: str
-    usim: Usim | None
-    interface_secret: bytes = field(repr=False)
-    """Makes stable, private interface identifiers (RFC 7217)."""
-    profile: Profile = PROFILES["modern"]
-    flavour: Flavour = AKA
-    network_name: bytes = b""
-    psk: bytes | None = field(default=None, repr=False)
-    anchors: tuple[x509.Certificate, ...] = ()
-    clock: Callable[[], datetime] | None = None
-    ipv4: bool = False
-    binding: MobileConfig = MobileConfig()  # noqa: RUF009 - frozen
-    home_agents: tuple[IPAddress, ...] = ()
-    """Configured ones; nothing is looked up then."""
-    dns_servers: tuple[IPAddress, ...] = ()
-    """Instead of those that the router advertises."""
-    srv_fallback: bool = False
-    attach: bool = True
-    """Attach as soon as there is an access, and again after failures."""
-    timers: Timers = DEFAULT_TIMERS
-
-
-@dataclass(frozen=True)
-class Access:
-    """A usable access link."""
-
-    care_of: IPv6Address
-    dns_servers: tuple[IPAddress, ...]
-    prefixes: tuple[IPv6Network, ...] = ()
-    """On-link prefixes: one of them being the home prefix means the home link (TS 23.402 4.5.6)."""
-    mtu: int = 1500
 
 
 class UserEquipment:
@@ -196,8 +84,7 @@ class UserEquipment:
         self._retry_at: float | None = None
         self._dns_from_gateway: tuple[IPv6Address, ...] = ()
         self._confirmed = False
-        self._in_use: list[AddAddress] = []
-        self._routes: list[AddRoute] = []
+        self._addresses = HomeAddresses()
         self._events: list[Event] = []
 
     @property
@@ -520,7 +407,7 @@ class UserEquipment:
     def _ike_closed(self, event: IkeSaClosed, now: float) -> None:
         if self.state is UeState.DETACHING:
             self._detached(now)
-        elif self.state in (*_WORKING, UeState.ATTACHED):
+        elif self.state in (*WORKING, UeState.ATTACHED):
             who = "the gateway ended the PDN connection" if event.by_peer else event.reason
             self._fail(who, "RFC 7296 1.4.1", now, may_retry=True)
 
@@ -568,32 +455,14 @@ class UserEquipment:
         if old is not None:
             tunnel.packets_up, tunnel.packets_down = old.packets_up, old.packets_down
         self._network.tunnel = tunnel
-        length = self._home_prefix.prefixlen if event.prefix_served else 128
-        addresses = [AddAddress(event.home_address, length)]
-        routes = [AddRoute(IPv6Network("::/0"))]
-        if event.ipv4_home_address is not None:
-            addresses.append(AddAddress(event.ipv4_home_address, 32))
-            routes.append(AddRoute(IPv4Network("0.0.0.0/0")))
-        if not self._in_use:
+        if not self._addresses:
             self._events.append(SetMtu(self._network.tunnel_mtu(now)))
-        self._replace(addresses, routes)
-
-    def _replace(self, addresses: list[AddAddress], routes: list[AddRoute]) -> None:
-        """Effects that lead from what is in use to what shall be."""
-        for route in self._routes:
-            if route not in routes:
-                self._events.append(RemoveRoute(route.prefix))
-        for address in self._in_use:
-            if address not in addresses:
-                self._events.append(RemoveAddress(address.address, address.prefix_length))
-        self._events += [each for each in addresses if each not in self._in_use]
-        self._events += [each for each in routes if each not in self._routes]
-        self._in_use, self._routes = addresses, routes
+        self._events += self._addresses.use(event, self._home_prefix.prefixlen)
 
     def _expired(self, event: BindingExpired, now: float) -> None:
         """The gateway no longer forwards; the mobile node registers anew by itself."""
         self._network.tunnel = None
-        self._replace([], [])
+        self._events += self._addresses.replace((), ())
 
     def _unanswered(self, event: BindingUpdateUnanswered, now: float) -> None:
         if event.attempts >= UNANSWERED_BEFORE_LIVENESS and self._ike is not None:
@@ -604,7 +473,7 @@ class UserEquipment:
             self._end_ike(now)
             return
         self._network.tunnel = None
-        self._replace([], [])
+        self._events += self._addresses.replace((), ())
         self._mobile = None
         self._address_tries += 1
         again = event.reaction is Reaction.NEW_HOME_ADDRESS and self._address_tries < ADDRESS_TRIES
@@ -618,7 +487,7 @@ class UserEquipment:
         if self.state is UeState.DETACHING:
             self._confirmed = event.confirmed
             self._network.tunnel = None
-            self._replace([], [])
+            self._events += self._addresses.replace((), ())
             self._end_ike(now)
 
     # --- ends
@@ -649,8 +518,8 @@ class UserEquipment:
 
     def _drop(self) -> None:
         """Forget everything about the home agent in use, and take the home addresses away."""
-        self._replace([], [])
         self._network.tunnel = None
+        self._events += self._addresses.replace((), ())
         self._network.database.remove_session(self._session)
         self._discovery = self._ike = self._mobile = None
         self._home_prefix = self._home_address = self._first_child = None

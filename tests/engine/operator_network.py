@@ -18,7 +18,8 @@ from mn_dsmip.engine.gateway import Gateway, GatewayConfig
 from mn_dsmip.engine.gateway_policy import ApnPools, PolicyConfig, Subscription
 from mn_dsmip.engine.ike.events import ResponderConfig
 from mn_dsmip.engine.ike.proposals import PROFILES
-from mn_dsmip.engine.ue import Access, UeConfig, UserEquipment
+from mn_dsmip.engine.ue import UserEquipment
+from mn_dsmip.engine.ue_states import Access, UeConfig
 
 from .hosts import DnsHost, EchoHost
 from .simulation import PERFECT, Conditions, Node, Simulation, seeded
