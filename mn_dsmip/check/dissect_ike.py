@@ -73,9 +73,15 @@ def ike_message(layer: Layer, malformed: bool) -> tuple[str, dict[str, Value], s
         return kind, fields, "no key"
     if layer.first("isakmp.ikev2.integrity_checksum") is not None:
         return kind, fields, "wrong key"
-    if malformed or not all(payload.whole for payload in inner):
+    if malformed or not _makes_sense(payloads, inner):
         return kind, fields, "unreadable"
     return kind, fields | _content(inner), ""
+
+
+def _makes_sense(payloads: list[Payload], inner: list[Payload]) -> bool:
+    """Whether what came out of SK are the payloads that it announces; with a wrong key it is not (its ICV may fit)."""
+    announced = next(payload.octets[0] for payload in payloads if payload.kind in (SK, SKF))
+    return (inner[0].kind if inner else 0) == announced and all(payload.whole for payload in inner)
 
 
 def _hex(layer: Layer, name: str) -> str:

@@ -21,9 +21,8 @@ IPV4_HOST = 32
 @rule("I1", "TS 24.303 4.1, RFC 4877 4.1", "no mobility signalling before IKEv2 is done", sees="ike")
 def ike_before_mobility(session: Session) -> Iterator[Check]:
     """The SAs that protect Binding Updates come out of IKE_AUTH; signalling before it cannot be protected."""
-    if not session.spis:
-        if any(session.messages):
-            yield unseen("the capture holds no IKE exchange of this UE")
+    if not any(session.of("ike_sa_init", "ike_auth")):
+        yield unseen("the capture does not show how this UE's IKE SA came up")
         return
     done = session.established
     for message in session.messages:

@@ -77,15 +77,17 @@ def identical_repetitions(session: Session) -> Iterator[Check]:
 @rule("IKE-ID", "RFC 7296 2.2", "requests count their message ids up by one")
 def message_ids(session: Session) -> Iterator[Check]:
     """Both sides number their own requests, from 0 with IKE_SA_INIT; with a window of one nothing is left out."""
-    last: dict[tuple[str, bool], int] = {}
+    used: dict[tuple[str, bool], list[int]] = {}
     for message in session.messages:
         if not message.is_ike or message.flag("response"):
             continue
-        key, number = (message.text("spi_i"), message.flag("from_initiator")), message.number("message_id")
-        before = last.get(key)
-        if before is not None and number != before:
-            yield check(message, "message_id", before + 1, number, holds=number == before + 1)
-        last[key] = number
+        numbers = used.setdefault((message.text("spi_i"), message.flag("from_initiator")), [])
+        number = message.number("message_id")
+        if number in numbers:
+            continue  # sent again: rule IKE-REPEAT
+        if numbers:
+            yield check(message, "message_id", numbers[-1] + 1, number, holds=number == numbers[-1] + 1)
+        numbers.append(number)
 
 
 @rule("I14", "TS 23.402 4.5.2", "no REDIRECT once a binding exists", sees="ike")

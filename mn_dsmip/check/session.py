@@ -232,7 +232,8 @@ class _Separator:
             ends = (message.source, message.destination)
             ue, ha = ends if message.flag("from_initiator") else ends[::-1]
             last = next((one for one in reversed(self.sessions) if one.care_of == ue), None)
-            session = self._new(ue, ha, message.frame) if last is None or self._came_up(last) else last
+            begin = message.frame if message.kind == "ike_sa_init" else 0  # 0: it began before the capture
+            session = self._new(ue, ha, begin) if last is None or self._came_up(last) else last
             session.home_agent = ha
             session.spis.add(spi)
             self.by_spi[spi] = session

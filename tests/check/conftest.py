@@ -17,6 +17,7 @@ from mn_dsmip.check.dissect import dissect
 from mn_dsmip.check.flow import load
 from mn_dsmip.check.keys import Keys
 from mn_dsmip.check.model import Message
+from mn_dsmip.check.report import Source
 from mn_dsmip.check.rules import RULES
 from mn_dsmip.check.verdict import Verdict, judge_all
 from tests.check.damage import Damaged
@@ -74,6 +75,12 @@ def messages_of(capture: Path, keys: Path | None) -> list[Message]:
 
 def judged(messages: list[Message], flow: Path = FLOW) -> Verdict:
     return judge_all(messages, load(flow), RULES)
+
+
+def judged_file(capture: Path, keys: Path) -> tuple[Verdict, Source]:
+    """One capture judged, and what a report needs beside the verdict."""
+    messages = messages_of(capture, keys)
+    return judged(messages), Source(capture, keys, len(messages), messages[0].time)
 
 
 Check = Callable[..., tuple[int, dict[str, Any]]]  # Any: parsed JSON

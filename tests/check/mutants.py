@@ -31,6 +31,11 @@ class Mutant:
     says: str
     also: str = ""
 
+    @property
+    def sealed(self) -> bool:
+        """Whether it is changed inside the encryption and sealed again."""
+        return MUTANTS.index(self) < FIRST_UNSEALED
+
 
 def _ike(number: int, exchange: int, response: bool, edit: Callable[[Payloads], Payloads]) -> Callable[[Damaged], None]:
     return lambda trace: trace.edit_ike(trace.ike(exchange, response)[number], edit)
@@ -325,3 +330,5 @@ MUTANTS = (
         "destination: expected one of 2001:db8:aaaa::2 ($homeagents); actual 2001:db8:aaaa::1",
     ),
 )
+
+FIRST_UNSEALED = next(index for index, mutant in enumerate(MUTANTS) if mutant.name == "no-acknowledgement")
