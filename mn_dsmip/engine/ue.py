@@ -283,10 +283,8 @@ class UserEquipment:
         self._name = event.name
         self._candidates = list(event.addresses)
         if not self._candidates:
-            self._fail(
-                f"{event.name or 'the configured home agent'} has IPv4 addresses only, and this access is IPv6",
-                "TS 24.303 5.1.2.1.2", now, may_retry=True,
-            )  # fmt: skip
+            why = event.missing or f"{event.name or 'the configured home agent'} has IPv4 addresses only"
+            self._fail(f"this access is IPv6, and {why}", "TS 24.303 5.1.2.1.2", now, may_retry=True)
             return
         self._try_next(now)
 

@@ -20,9 +20,8 @@ from mn_dsmip.engine.ike.events import ResponderConfig
 from mn_dsmip.engine.ike.proposals import PROFILES
 from mn_dsmip.engine.ue import UserEquipment
 from mn_dsmip.engine.ue_states import Access, UeConfig
-
-from .hosts import DnsHost, EchoHost
-from .simulation import PERFECT, Conditions, Node, Simulation, seeded
+from tests.engine.hosts import DnsHost, EchoHost
+from tests.engine.simulation import PERFECT, Conditions, Node, Simulation, seeded
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
 HOME_AGENT = "2001:db8:aaaa::1"

@@ -217,7 +217,7 @@ class DnsDiscovery:
             return
         ipv6 = tuple(each for each in self._found[AAAA] if isinstance(each, IPv6Address))
         ipv4 = tuple(each for each in self._found[A] if isinstance(each, IPv4Address))
-        self._events.append(HomeAgentFound(ipv6, ipv4, self._expected_name, self.method))
+        self._events.append(HomeAgentFound(ipv6, ipv4, self._expected_name, self.method, self._complaint))
 
 
 def _belongs(answer: dns.message.Message, query: _Query) -> bool:

@@ -17,6 +17,8 @@ class HomeAgentFound(Event):
     ipv4_addresses: tuple[IPv4Address, ...]
     name: str | None
     method: str
+    missing: str = ""
+    """Why one of the families has no address, if that is known."""
 
 
 @dataclass(frozen=True, slots=True)
