@@ -43,17 +43,14 @@ def _rotate(block: bytes, bits: int) -> bytes:
 class Milenage:
     """f1 to f5* for one subscriber; ``opc`` as TS 35.206 4.1 derives it from OP."""
 
-    __slots__ = ("_key", "_opc")
+    __slots__ = ("_encrypt", "_opc")
 
     def __init__(self, k: bytes, opc: bytes) -> None:
         if len(k) != 16 or len(opc) != 16:
             raise CryptoError("K and OPc have 16 octets each")
-        self._key = Cipher(algorithms.AES(k), modes.ECB())  # one block at a time, as the algorithm prescribes
+        # One block at a time, as the algorithm prescribes; ECB keeps nothing between blocks, so one object does all.
+        self._encrypt = Cipher(algorithms.AES(k), modes.ECB()).encryptor().update
         self._opc = opc
-
-    def _encrypt(self, block: bytes) -> bytes:
-        encryptor = self._key.encryptor()
-        return encryptor.update(block)
 
     def _out(self, rand: bytes, rotation: int, constant: int) -> bytes:
         temp = self._encrypt(_xor(rand, self._opc))

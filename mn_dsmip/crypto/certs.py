@@ -8,7 +8,8 @@ gateways have other certificates (RFC 4945), so the checks that matter here are 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta, timezone
 from ipaddress import IPv4Address, IPv6Address, ip_address
@@ -17,7 +18,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.x509.oid import NameOID
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from .signatures import PrivateKey, PublicKey
 from .suites import CryptoError
@@ -25,10 +26,34 @@ from .suites import CryptoError
 LONGEST_CHAIN = 6
 """Certificates from the gateway's to the anchor, both counted."""
 _CLOCK_SKEW = timedelta(minutes=5)
+_UNDERSTOOD = {
+    ExtensionOID.BASIC_CONSTRAINTS,
+    ExtensionOID.KEY_USAGE,
+    ExtensionOID.SUBJECT_ALTERNATIVE_NAME,
+    ExtensionOID.EXTENDED_KEY_USAGE,  # accepted and ignored, as RFC 4945 5.1.3.12 lets a configuration say
+}
+"""Extensions that may be critical; any other critical one makes a certificate unusable (RFC 5280 4.2)."""
+_BROKEN_HASHES = (hashes.MD5, hashes.SHA1)
 
 
 class CertificateError(CryptoError):
     """A certificate that is not trusted; the text says which and why."""
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    """A ``CertificateError`` for whatever the library says of a malformed certificate, many parts are read late."""
+    try:
+        yield
+    except (
+        ValueError,
+        TypeError,
+        UnsupportedAlgorithm,
+        x509.InvalidVersion,
+        x509.DuplicateExtension,
+        x509.UnsupportedGeneralNameType,
+    ) as error:
+        raise CertificateError(f"the certificate cannot be read: {error}") from None
 
 
 @dataclass(frozen=True)
@@ -71,20 +96,17 @@ def authority_hash(certificate: x509.Certificate) -> bytes:
     return hashlib.sha1(info).digest()
 
 
+@_reading()
 def verify_chain(encoded: Sequence[bytes], anchors: Iterable[x509.Certificate], at: datetime) -> x509.Certificate:
     """The peer's certificate once a chain of ``encoded`` (DER, the peer's own first) leads to an anchor.
 
     ``CertificateError`` names the first thing that is wrong: validity, signature, authority, length, key usage.
     """
-    try:
-        offered = [x509.load_der_x509_certificate(each) for each in encoded]
-    except ValueError as error:
-        raise CertificateError(f"the gateway's certificate cannot be read: {error}") from None
+    offered = [x509.load_der_x509_certificate(each) for each in encoded]
     if not offered:
         raise CertificateError("the gateway sent no certificate")
     leaf, trusted = offered[0], list(anchors)
-    _check_validity(leaf, at)
-    _check_usage(leaf, "digital_signature")
+    _check_itself(leaf, "digital_signature", at)
     current, depth = leaf, 0
     for _ in range(LONGEST_CHAIN):
         issuer = _issuer(current, trusted)
@@ -93,12 +115,17 @@ def verify_chain(encoded: Sequence[bytes], anchors: Iterable[x509.Certificate], 
             return leaf
         issuer = _issuer(current, [each for each in offered[1:] if each != current])
         if issuer is None:
-            break
+            raise CertificateError(_no_issuer(current, (*trusted, *offered[1:])))
         _check_authority(issuer, depth, at)
         current, depth = issuer, depth + 1
-    raise CertificateError(
-        f"{_name(leaf)} was issued by {_text(leaf.issuer)}, which no configured authority vouches for"
-    )
+    raise CertificateError(f"the chain of {_name(leaf)} has more than {LONGEST_CHAIN} certificates")
+
+
+def _no_issuer(certificate: x509.Certificate, known: Iterable[x509.Certificate]) -> str:
+    issued = f"{_name(certificate)} was issued by {_text(certificate.issuer)}"
+    if any(each.subject == certificate.issuer for each in known):
+        return f"{issued}, but the signature on it is not the one of the authority of that name"
+    return f"{issued}, which no configured authority vouches for"
 
 
 def _issuer(certificate: x509.Certificate, candidates: Iterable[x509.Certificate]) -> x509.Certificate | None:
@@ -108,8 +135,20 @@ def _issuer(certificate: x509.Certificate, candidates: Iterable[x509.Certificate
                 certificate.verify_directly_issued_by(candidate)
             except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
                 continue
+            if isinstance(certificate.signature_hash_algorithm, _BROKEN_HASHES):
+                name = certificate.signature_hash_algorithm.name
+                raise CertificateError(f"{_name(certificate)} is signed with {name}, which can be forged")
             return candidate
     return None
+
+
+def _check_itself(certificate: x509.Certificate, usage: str, at: datetime) -> None:
+    _check_validity(certificate, at)
+    _check_usage(certificate, usage)
+    for extension in certificate.extensions:
+        if extension.critical and extension.oid not in _UNDERSTOOD:
+            oid = extension.oid.dotted_string
+            raise CertificateError(f"{_name(certificate)} has a critical extension that is not understood: {oid}")
 
 
 def _check_validity(certificate: x509.Certificate, at: datetime) -> None:
@@ -122,7 +161,6 @@ def _check_validity(certificate: x509.Certificate, at: datetime) -> None:
 
 
 def _check_authority(certificate: x509.Certificate, below: int, at: datetime) -> None:
-    _check_validity(certificate, at)
     try:
         constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
     except x509.ExtensionNotFound:
@@ -131,7 +169,7 @@ def _check_authority(certificate: x509.Certificate, below: int, at: datetime) ->
         raise CertificateError(f"{_name(certificate)} is no certification authority")
     if constraints.path_length is not None and below > constraints.path_length:
         raise CertificateError(f"the chain below {_name(certificate)} is longer than it allows")
-    _check_usage(certificate, "key_cert_sign")
+    _check_itself(certificate, "key_cert_sign", at)
 
 
 def _check_usage(certificate: x509.Certificate, usage: str) -> None:
@@ -153,21 +191,28 @@ def _text(name: x509.Name) -> str:
     return str(common[0].value) if common else name.rfc4514_string()
 
 
-def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
-    """DNS names and IP addresses of the subjectAltName, as text."""
+@_reading()
+def names_of(certificate: x509.Certificate) -> tuple[str | IPv4Address | IPv6Address, ...]:
+    """DNS names, as text in small letters, and IP addresses of the subjectAltName."""
     try:
         alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
         return ()
     addresses = alternative.get_values_for_type(x509.IPAddress)
-    return (*alternative.get_values_for_type(x509.DNSName), *(str(each) for each in addresses))
+    names = [_canonical(each) for each in alternative.get_values_for_type(x509.DNSName)]
+    return (*names, *(each for each in addresses if isinstance(each, IPv4Address | IPv6Address)))
 
 
 def check_name(certificate: x509.Certificate, expected: str) -> None:
-    """``CertificateError`` unless the subjectAltName holds ``expected``, a DNS name or an IP address."""
+    """``CertificateError`` unless the subjectAltName holds ``expected``, an IP address or exactly that DNS name."""
     names = names_of(certificate)
-    if _canonical(expected) not in [_canonical(name) for name in names]:
-        listed = ", ".join(names) or "no name at all"
+    wanted: str | IPv4Address | IPv6Address
+    try:
+        wanted = ip_address(expected)
+    except ValueError:
+        wanted = _canonical(expected)
+    if wanted not in names:
+        listed = ", ".join(str(each) for each in names) or "no name at all"
         raise CertificateError(f"{_name(certificate)} is for {listed}, not for {expected}")
 
 
@@ -175,6 +220,7 @@ def _canonical(name: str) -> str:
     return name.lower().rstrip(".")
 
 
+@_reading()
 def public_key(certificate: x509.Certificate) -> PublicKey:
     """The certificate's key; ``CertificateError`` when no AUTH method goes with it."""
     key = certificate.public_key()

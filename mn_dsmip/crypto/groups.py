@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, x25519
 
 from .suites import CryptoError, Random
 
-_LONGEST_EXPONENT = 64
-"""Octets; twice the strength of the strongest MODP group here and more (RFC 3526 8)."""
+_CANDIDATES = 4
+"""Private values tried before the random source is called broken."""
 
 
 class PrivateKey(Protocol):
@@ -41,9 +41,8 @@ class _Modp:
     It does not run in constant time; the exponent serves one exchange and then goes.
     """
 
-    def __init__(self, prime: int, bits: int, random: Random) -> None:
-        self._prime, self._length = prime, bits // 8
-        exponent_length = min(_LONGEST_EXPONENT, self._length // 4)
+    def __init__(self, prime: int, length: int, exponent_length: int, random: Random) -> None:
+        self._prime, self._length = prime, length
         self._exponent = int.from_bytes(random(exponent_length), "big") | 1 << (8 * exponent_length - 1)
         self.public = pow(2, self._exponent, prime).to_bytes(self._length, "big")
 
@@ -59,11 +58,19 @@ class _Ecp:
 
     def __init__(self, curve: ec.EllipticCurve, random: Random) -> None:
         self._curve, self._length = curve, (curve.key_size + 7) // 8
-        # One bit shorter than the curve's order, so that no value is out of range.
-        secret = int.from_bytes(random(self._length), "big") >> (8 * self._length - curve.key_size + 1) or 1
-        self._key = ec.derive_private_key(secret, curve)
+        self._key = self._candidate(random)
         numbers = self._key.public_key().public_numbers()
         self.public = numbers.x.to_bytes(self._length, "big") + numbers.y.to_bytes(self._length, "big")
+
+    def _candidate(self, random: Random) -> ec.EllipticCurvePrivateKey:
+        """A private value by testing candidates (FIPS 186-5 A.2.2): at most one in 2^32 is out of range."""
+        for _ in range(_CANDIDATES):
+            secret = int.from_bytes(random(self._length), "big") >> (8 * self._length - self._curve.key_size)
+            try:
+                return ec.derive_private_key(secret, self._curve)
+            except ValueError:
+                continue
+        raise CryptoError(f"the random source gave {_CANDIDATES} unusable private values")
 
     def shared(self, peer: bytes) -> bytes:
         if len(peer) != 2 * self._length:
@@ -108,9 +115,10 @@ def _pi_times(power: int) -> int:
     return (4 * (4 * arctangent(5) - arctangent(239))) >> 64
 
 
-def _modp(name: str, transform: int, bits: int, offset: int) -> Group:
-    prime = _modp_prime(bits, offset)
-    return Group(name, transform, bits // 8, lambda random: _Modp(prime, bits, random))
+def _modp(name: str, transform: int, bits: int, offset: int, exponent: int) -> Group:
+    """``exponent`` is the private value's length in bits, RFC 3526 8's larger estimate or more."""
+    prime, length = _modp_prime(bits, offset), bits // 8
+    return Group(name, transform, length, lambda random: _Modp(prime, length, exponent // 8, random))
 
 
 def _ecp(name: str, transform: int, curve: ec.EllipticCurve) -> Group:
@@ -120,10 +128,10 @@ def _ecp(name: str, transform: int, curve: ec.EllipticCurve) -> Group:
 GROUPS: dict[int, Group] = {
     each.transform: each
     for each in (
-        _modp("MODP-1024", 2, 1024, 129093),
-        _modp("MODP-2048", 14, 2048, 124476),
-        _modp("MODP-3072", 15, 3072, 1690314),
-        _modp("MODP-4096", 16, 4096, 240904),
+        _modp("MODP-1024", 2, 1024, 129093, 256),
+        _modp("MODP-2048", 14, 2048, 124476, 320),
+        _modp("MODP-3072", 15, 3072, 1690314, 424),
+        _modp("MODP-4096", 16, 4096, 240904, 480),
         _ecp("ECP-256", 19, ec.SECP256R1()),
         _ecp("ECP-384", 20, ec.SECP384R1()),
         _ecp("ECP-521", 21, ec.SECP521R1()),

@@ -8,6 +8,7 @@ import hmac
 import struct
 from dataclasses import dataclass, field
 
+from .fips186 import fips186_prf
 from .suites import Prf, Protection
 
 KEY_PAD = b"Key Pad for IKEv2"
@@ -120,40 +121,3 @@ def prf_prime(key: bytes, seed: bytes, length: int) -> bytes:
         block = hmac.digest(key, block + seed + bytes((counter,)), "sha256")
         out += block
     return out[:length]
-
-
-_SHA1_START = (0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476, 0xC3D2E1F0)
-_WORD, _MODULUS = 0xFFFFFFFF, 1 << 160
-
-
-def fips186_prf(key: bytes, length: int) -> bytes:
-    """The generator of FIPS 186-2 change notice 1 with b = 160, as RFC 4187 appendix A uses it."""
-    xkey, out = int.from_bytes(key, "big"), b""
-    while len(out) < length:
-        w = _sha1_block(xkey)
-        xkey = (1 + xkey + w) % _MODULUS
-        out += w.to_bytes(20, "big")
-    return out[:length]
-
-
-def _sha1_block(value: int) -> int:
-    """G(t, value): SHA-1's compression of one block, 20 octets and zeros, without SHA-1's padding."""
-    words = list(struct.unpack("!5I", value.to_bytes(20, "big"))) + [0] * 11
-    for index in range(16, 80):
-        word = words[index - 3] ^ words[index - 8] ^ words[index - 14] ^ words[index - 16]
-        words.append((word << 1 | word >> 31) & _WORD)
-    a, b, c, d, e = _SHA1_START
-    for index, word in enumerate(words):
-        if index < 20:
-            mixed = (b & c | ~b & d) + 0x5A827999
-        elif index < 40:
-            mixed = (b ^ c ^ d) + 0x6ED9EBA1
-        elif index < 60:
-            mixed = (b & c | b & d | c & d) + 0x8F1BBCDC
-        else:
-            mixed = (b ^ c ^ d) + 0xCA62C1D6
-        a, b, c, d, e = (((a << 5 | a >> 27) + mixed + e + word) & _WORD, a, (b << 30 | b >> 2) & _WORD, c, d)
-    out = 0
-    for start, end in zip(_SHA1_START, (a, b, c, d, e), strict=True):
-        out = out << 32 | (start + end) & _WORD
-    return out

@@ -40,13 +40,15 @@ def _der(text: str) -> bytes:
 # AlgorithmIdentifiers (RFC 7427 A, RFC 8410 3, RFC 4055 2.1 and 3.1); the last octet of the hash's OID tells the hash.
 _PKCS1 = {_der(f"300d06092a864886f70d0101{0x0B + n:02x}0500"): SHA2_256 + n for n in range(3)}
 _ECDSA = {_der(f"300a06082a8648ce3d0403{0x02 + n:02x}"): SHA2_256 + n for n in range(3)}
+# PSS comes as DER wants it, without the default trailerField, or as RFC 7427 A.4.3 prints it, with it; we write DER.
 _PSS = {
     _der(
-        "304106092a864886f70d01010a3034"
+        f"30{0x41 + len(trailer) // 2:02x}06092a864886f70d01010a30{0x34 + len(trailer) // 2:02x}"
         f"a00f300d060960864801650304020{1 + n}0500"
         f"a11c301a06092a864886f70d010108300d060960864801650304020{1 + n}0500"
-        f"a2030201{(32, 48, 64)[n]:02x}"
+        f"a2030201{(32, 48, 64)[n]:02x}{trailer}"
     ): SHA2_256 + n
+    for trailer in ("", "a303020101")
     for n in range(3)
 }
 _ED25519 = _der("300506032b6570")
