@@ -15,7 +15,7 @@ from pathlib import Path
 from mn_dsmip.check import report
 from mn_dsmip.check.dissect import dissect
 from mn_dsmip.check.flow import Flow, FlowError, load
-from mn_dsmip.check.keys import Keys, KeysError
+from mn_dsmip.check.keys import Keys, KeysError, has_tables
 from mn_dsmip.check.rules import RULES
 from mn_dsmip.check.verdict import INCONCLUSIVE, PASS, Verdict, judge_all
 
@@ -64,6 +64,9 @@ def main(argv: list[str]) -> int:
     except (InputError, FlowError, KeysError) as error:
         sys.stderr.write(f"mn-dsmip check: {error}\n")
         return UNUSABLE
+    except KeyboardInterrupt:
+        sys.stderr.write("mn-dsmip check: stopped before there was a verdict\n")
+        return UNUSABLE
     except BrokenPipeError:  # somebody looked at the first lines only
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FAILED
@@ -77,7 +80,7 @@ def check(arguments: argparse.Namespace) -> int:
         raise InputError(f"{folder}: the folder has no {TRACE}")
     flow = load(_flow_file(arguments.flow, folder))
     beside = capture.parent / KEYS
-    keys = Keys.load(arguments.keys) if arguments.keys else Keys.load(beside) if beside.is_dir() else Keys()
+    keys = Keys.load(arguments.keys) if arguments.keys else Keys.load(beside) if has_tables(beside) else Keys()
     verdict, source = _judge(capture, keys, flow)
     written = json.dumps(report.as_json(verdict, source), indent=2) + "\n"
     if folder and not (folder / FLOW).exists():  # a run; a case's folder stays as it is

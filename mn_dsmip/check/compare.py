@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from enum import Enum
 from ipaddress import ip_address
@@ -72,6 +73,7 @@ _TESTS: dict[str, Callable[[Value | None, Value], bool]] = {
     "contains_any": lambda actual, wanted: any(_any(one, wanted) for one in flatten(actual)),
     "lacks": _lacks,
     "in_prefix": _in_prefix,
+    "matches": lambda actual, wanted: bool(re.fullmatch(str(wanted), str(actual))) and actual is not None,
     "count": lambda actual, wanted: len(list(flatten(actual))) == wanted,
     "present": lambda actual, wanted: (actual is not None) is bool(wanted),
 }

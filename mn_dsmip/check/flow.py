@@ -26,6 +26,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -292,12 +293,20 @@ class _Parser:
             return Condition(name, (("is", self.value(node, name)),), line)
         keys = self.mapping(node, name, (*OPERATORS, "clause", "severity"))
         tests = tuple((key, self.value(value, key)) for key, value in keys.items() if key in OPERATORS)
+        if "matches" in keys:
+            self.pattern(keys["matches"])
         if not tests:
             raise self.fail(node, f"{name}: expected a comparison: {', '.join(OPERATORS)}")
         clause = self.word(keys["clause"], "clause") if "clause" in keys else ""
         severity = self.word(keys["severity"], "severity") if "severity" in keys else "violation"
         self.known(node, severity, SEVERITIES, "severity: expected violation, warning or note, found")
         return Condition(name, tests, line, clause, severity)
+
+    def pattern(self, node: Node) -> None:
+        try:
+            re.compile(self.word(node, "matches"))
+        except (re.error, RecursionError, OverflowError) as error:
+            raise self.fail(node, f"matches: is no regular expression: {error}") from error
 
     def bindings(self, node: Node | None, message: str) -> tuple[tuple[str, str], ...]:
         found = []

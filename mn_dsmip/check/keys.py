@@ -32,7 +32,7 @@ class Keys:
         """Read the tables of a folder; KeysError when it has neither or a line is not one of a table."""
         if not folder.is_dir():
             raise KeysError(f"{folder}: there is no such folder of keys")
-        if not any((folder / name).is_file() for name in (IKE_TABLE, ESP_TABLE)):
+        if not has_tables(folder):
             raise KeysError(f"{folder}: holds neither {IKE_TABLE} nor {ESP_TABLE} (Wireshark's key tables)")
         ike = frozenset((row[0].lower(), row[1].lower()) for row in _rows(folder / IKE_TABLE, 8))
         return cls(folder, ike, frozenset(int(row[3], 16) for row in _rows(folder / ESP_TABLE, 8, hexadecimal=3)))
@@ -42,6 +42,11 @@ class Keys:
         for name in (IKE_TABLE, ESP_TABLE, DECODE_AS):
             if self.folder and (self.folder / name).is_file():
                 shutil.copyfile(self.folder / name, folder / name)
+
+
+def has_tables(folder: Path) -> bool:
+    """Whether a folder holds any of Wireshark's key tables."""
+    return any((folder / name).is_file() for name in (IKE_TABLE, ESP_TABLE))
 
 
 def _rows(file: Path, columns: int, hexadecimal: int = 0) -> list[list[str]]:

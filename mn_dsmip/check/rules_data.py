@@ -68,12 +68,13 @@ def no_data_before_binding(session: Session) -> Iterator[Check]:
 def tunnel_ends(session: Session) -> Iterator[Check]:
     """Between care-of address and home agent outside; inside, one end is in the home prefix or the IPv4 home address.
     Otherwise a UE could send with anybody's address."""
-    care_of = {session.care_of} | {one.source for one in session.of("binding_update")}
+    care_of = session.care_of_addresses
     for message in session.of("tunnelled"):
         up = message.source in care_of
-        ends = {message.source, message.destination}
-        outer = session.home_agent in ends and bool(ends & care_of)
-        yield check(message, "source", "between care-of address and home agent", " and ".join(ends), holds=outer)
+        far = message.destination if up else message.source
+        ends = f"{message.source} and {message.destination}"
+        outer = far == session.home_agent and (up or message.destination in care_of)
+        yield check(message, "source", "between care-of address and home agent", ends, holds=outer)
         inner = message.text("inner_source" if up else "inner_destination")
         name = "inner_source" if up else "inner_destination"
         known = session.home_prefixes if message.get("inner_version") == 6 else sorted(session.ipv4_home_addresses)
@@ -112,7 +113,7 @@ def esp_gaps(session: Session) -> Iterator[Check]:
 def no_kernel_errors(session: Session) -> Iterator[Check]:
     """An error sent by the care-of or the home agent's address about IKE, ESP, mobility or tunnel packets comes from an
     operating system that does not know them; the peer may give up because of it."""
-    ends = {session.care_of, session.home_agent, *(one.source for one in session.of("binding_update"))}
+    ends = {session.home_agent, *session.care_of_addresses}
     for message in session.of("icmpv6_error"):
         kind = message.number("icmp_type")
         about = [OWN_HEADERS[one] for one in message.numbers("quoted_headers") if one in OWN_HEADERS]

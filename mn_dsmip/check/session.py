@@ -15,10 +15,10 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from ipaddress import ip_address, ip_network
 
-from mn_dsmip.check.model import Message, flatten
+from mn_dsmip.check.model import Message
 from mn_dsmip.check.numbers import FIRST_REJECTING_STATUS
 
-DAMAGED = "damaged"
+DAMAGED = "it does not pass its integrity check"
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,21 @@ class Session:
     def title(self) -> str:
         """How the report names the session: by what is known of the UE."""
         identity = next((one.text("id_i") for one in self.of("ike_auth") if one.get("id_i")), "")
-        apn = next((one.text("id_r") for one in self.of("ike_auth") if one.get("id_r")), "")
-        known = [identity, f"APN {apn}" if apn else "", f"care-of address {self.care_of}" if self.care_of else ""]
-        return ", ".join(text for text in known if text) or "unknown"
+        apn = f"APN {self.apn}" if self.apn else ""
+        return ", ".join(text for text in (identity, apn, f"care-of address {self.care_of}") if text)
+
+    @cached_property
+    def apn(self) -> str:
+        """The APN that the UE named in IDr; nothing when it named none, or it could not be seen."""
+        return next((one.text("id_r") for one in self.of("ike_auth") if one.get("id_r")), "")
 
     def is_ue(self, address: str) -> bool:
-        return address == self.care_of or address in self.home_addresses
+        return address in self.care_of_addresses or address in self.home_addresses
+
+    @cached_property
+    def care_of_addresses(self) -> set[str]:
+        """The address that IKE came from, and every one that a Binding Update came from."""
+        return {self.care_of} | {one.source for one in self.of("binding_update") if one.flag("home_address_option")}
 
     # -- IKE
 
@@ -196,13 +205,6 @@ def within(address: str, selector: str) -> bool:
         return False
 
 
-def same_address(one: str, other: str) -> bool:
-    try:
-        return ip_address(one) == ip_address(other)
-    except ValueError:
-        return False
-
-
 def separate(messages: list[Message]) -> list[Session]:
     """All sessions of a trace in the order in which they begin, with their messages assigned to them."""
     return _Separator(messages).sessions
@@ -222,8 +224,7 @@ class _Separator:
             self._assign(message)
         for session in self.sessions:
             session.messages.sort(key=lambda one: one.frame)
-            for name in ("home_prefixes", "children", "home_addresses", "ipv4_home_addresses"):
-                session.__dict__.pop(name, None)  # they were asked for while messages were still being assigned
+            _forget(session)
 
     def _ike(self, message: Message) -> None:
         """Put a message to its IKE SA; a new one belongs to the UE's last session if that never came up."""
@@ -268,8 +269,8 @@ class _Separator:
             owner = self._new(*self._ends(message), message.frame)
         if owner is not None:
             owner.messages.append(message)
-            owner.__dict__.pop("home_addresses", None)
-            owner.__dict__.pop("ipv4_home_addresses", None)
+            if message.is_mobility or message.kind == "esp":
+                _forget(owner)
 
     @staticmethod
     def _ends(message: Message) -> tuple[str, str]:
@@ -295,11 +296,11 @@ class _Separator:
         if message.kind == "icmpv6_error":
             quoted = self._by_pair(message.text("quoted_source"), message.text("quoted_destination"), message.frame)
             return quoted or next((one for one in self.sessions if one.care_of == message.source), None)
-        inner = {str(one) for name in ("inner_source", "inner_destination") for one in flatten(message.get(name))}
-        outer = {message.source, message.destination}
-        return self._by_address(inner or outer, message) or (
-            self._by_pair(message.source, message.destination, message.frame) if inner else None
-        )
+        if message.kind == "tunnelled":
+            inner = {message.text("inner_source"), message.text("inner_destination")}
+            mine = self._all_by_pair(message.source, message.destination, message.frame)
+            return mine[0] if len(mine) == 1 else self._by_address(inner, message)
+        return self._by_address({message.source, message.destination}, message)
 
     def _by_address(self, addresses: set[str], message: Message) -> Session | None:
         """The latest session, begun before, that one of these is a home address of."""
@@ -318,10 +319,24 @@ class _Separator:
         return None
 
     def _by_pair(self, source: str, destination: str, frame: int) -> Session | None:
+        return next(iter(self._all_by_pair(source, destination, frame)), None)
+
+    def _all_by_pair(self, source: str, destination: str, frame: int) -> list[Session]:
+        """Sessions, begun before, between these two addresses; of those that follow each other the latest."""
+        found: dict[str, Session] = {}
         for session in reversed(self.sessions):
-            if self.start[session.number] <= frame and {source, destination} == {session.care_of, session.home_agent}:
-                return session
-        return None
+            pairs = ((source, destination), (destination, source))
+            own = any(ue in session.care_of_addresses and ha == session.home_agent for ue, ha in pairs)
+            if own and self.start[session.number] <= frame:
+                found.setdefault(session.apn, session)
+        return list(found.values())
+
+
+def _forget(session: Session) -> None:
+    """Let a session find out anew what follows from its messages: there are more of them now."""
+    for name, value in vars(Session).items():
+        if isinstance(value, cached_property):
+            session.__dict__.pop(name, None)
 
 
 def _explain(messages: list[Message]) -> list[Message]:

@@ -63,7 +63,8 @@ OPERATORS = {
     "contains_any": "with one of ",
     "lacks": "without ",
     "in_prefix": "in ",
-    "count": "so many: ",
+    "matches": "matching ",
+    "count": "exactly this many: ",
     "present": "present: ",
 }
 SEVERITIES = ("violation", "warning", "note")

@@ -228,7 +228,7 @@ MUTANTS = (
         "two-home-prefixes",
         _ike(-1, AUTH, True, _change(CONFIGURATION, _second_prefix)),
         "ike-auth-home-prefix",
-        "home_prefixes: expected so many: 1; actual 2001:db8:1:1::/64, 2001:db8:2:2::/64",
+        "home_prefixes: expected exactly this many: 1; actual 2001:db8:1:1::/64, 2001:db8:2:2::/64",
         "I5",
     ),
     Mutant(
