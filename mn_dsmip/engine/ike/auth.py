@@ -98,6 +98,7 @@ class AuthTask:
             return self._take(payloads, now)
         except _Untrusted as failure:
             session.counters["ike-authentication"] += 1
+            session.report(NotifyType.AUTHENTICATION_FAILED)
             session.fail(str(failure), failure.clause, None, authentication=True)
         except WireError as problem:
             session.fail(f"the gateway's IKE_AUTH answer is malformed: {problem}", "RFC 7296 1.2", None)

@@ -209,6 +209,12 @@ class Session:
         self._outstanding = _Request(task, message_id, octets, now + self.timers.retransmission.delay(0))
         self._send(octets)
 
+    def report(self, kind: NotifyType) -> None:
+        """Tell the peer once why we take its last response for the end; nobody waits for an answer (2.21.2)."""
+        assert self._outstanding
+        message_id = self._outstanding.message_id + 1
+        self._send(self.build(Exchange.INFORMATIONAL, message_id, [Notify(kind)], is_response=False))
+
     def hurry(self, until: float) -> None:
         """Give the outstanding request up at ``until`` at the latest (RFC 7296 2.21.1)."""
         request = self._outstanding
