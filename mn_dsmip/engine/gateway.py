@@ -303,7 +303,7 @@ class Gateway:
             binding.mobile_router, binding.ipv4_home_address,
         )  # fmt: skip
         if old is not None:
-            tunnel.packets_up, tunnel.packets_down = old.packets_up, old.packets_down
+            tunnel.take_counts(old)
         self._by_prefix[binding.home_address.packed[:8]] = tunnel
         if binding.ipv4_home_address is not None:
             self._by_ipv4[binding.ipv4_home_address.packed] = tunnel

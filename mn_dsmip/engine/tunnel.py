@@ -53,6 +53,10 @@ class Tunnel:
         self._up = self.care_of + self.home_agent
         self._down = self.home_agent + self.care_of
 
+    def take_counts(self, former: Tunnel) -> None:
+        """Go on counting where the tunnel before this one ended."""
+        self.packets_up, self.packets_down = former.packets_up, former.packets_down
+
     def holds(self, packet: bytes, position: int) -> bool:
         """Whether the inner packet's address at ``position`` (source or destination) is one of the mobile node's."""
         if packet[0] >> 4 == 6:

@@ -11,7 +11,7 @@ from ..wire.icmpv6 import IcmpV6
 from ..wire.ip import ESP, IPIP, IPV6_HEADER, IPV6_IN
 from .base import Datagram, Random, Side, UdpDatagram
 from .mip.packet import MobilityPacket
-from .protection import EspDatabase, EspPair, open_mobility, seal_mobility
+from .protection import EspDatabase, open_mobility, seal_mobility
 from .stack import PathError, Stack
 from .tunnel import (
     Tunnel,
@@ -97,9 +97,7 @@ class UeNetwork:
 
     # --- in
 
-    def receive_access(
-        self, packet: bytes, now: float
-    ) -> UdpDatagram | tuple[EspPair, MobilityPacket] | PathError | None:
+    def receive_access(self, packet: bytes, now: float) -> UdpDatagram | MobilityPacket | None:
         """A packet to the care-of address; what is left to do with it, if anything."""
         tunnel = self.tunnel
         if tunnel and len(packet) > IPV6_HEADER and packet[6] in (IPV6_IN, IPIP) and packet[24:40] == self._own:
@@ -110,9 +108,10 @@ class UeNetwork:
             return received
         if isinstance(received, PathError):
             self._relay(received, now)
-            return received
+            return None
         if received.protocol == ESP:
-            return open_mobility(self.database, received, True, self.counters)
+            opened = open_mobility(self.database, received, True, self.counters)
+            return opened[1] if opened else None
         self._decapsulate(received.source, received.protocol, received.payload, received.traffic_class)
         return None
 

@@ -81,7 +81,7 @@ def mobility_packet(ue: UserEquipment, message: BindingUpdate, home_address: str
 
 def own_pair(ue: UserEquipment):
     home = IPv6Address(str(ue.status(0)["home_address"]))
-    pair = ue._network.database.outbound(ue._session, home, GATEWAY, BindingUpdate.number)
+    pair = ue.network.database.outbound(ue.connection._session, home, GATEWAY, BindingUpdate.number)
     assert pair
     return pair
 
@@ -171,8 +171,8 @@ def test_spoofed_inner_sources() -> None:
 def test_selectors_outside_the_prefix() -> None:
     operator, attacker, victim = attached_pair()
     stolen = IPv6Address(str(victim.status(0)["home_address"]))
-    assert isinstance(attacker._ike, IkeInitiator)
-    ike = attacker._ike
+    assert isinstance(attacker.connection._ike, IkeInitiator)
+    ike = attacker.connection._ike
     operator.simulation.do(
         operator.nodes[0],
         lambda now: (
@@ -352,8 +352,10 @@ def test_replayed_and_reflected_ike_messages() -> None:
     # the UE's own request comes back to it
     message = next(packet[48:] for packet in datagrams if packet[24:40] == GATEWAY.packed and packet[48 + 18] == 35)
     assert Message.parse(message).from_original_initiator
-    assert isinstance(first._ike, IkeInitiator)
-    if Message.parse(message).initiator_spi == first._ike.spi_i:
+    assert isinstance(first.connection._ike, IkeInitiator)
+    if Message.parse(message).initiator_spi == first.connection._ike.spi_i:
         care_of = IPv6Address(str(first.status(0)["care_of_address"]))
-        first._ike.receive_datagram(UdpDatagram(GATEWAY, 500, care_of, 500, message), operator.simulation.now)
-        assert first._ike.counters["ike-reflected"] == 1
+        first.connection._ike.receive_datagram(
+            UdpDatagram(GATEWAY, 500, care_of, 500, message), operator.simulation.now
+        )
+        assert first.connection._ike.counters["ike-reflected"] == 1
