@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, summarize_address_range
 from typing import Any
@@ -72,7 +72,8 @@ class Gateway:
             config.policy, AuthenticationCentre(random, {} if sequence_numbers is None else sequence_numbers), random
         )
         self.ike = IkeResponder(config.ike, self.policy, random)
-        self.home_agent = HomeAgent(config.home_agent, self.policy.leases)
+        lifetime = min(config.home_agent.max_lifetime, config.policy.prefix_lifetime)
+        self.home_agent = HomeAgent(replace(config.home_agent, max_lifetime=lifetime), self.policy.leases)
         self.stack = Stack(random, self.counters, config.link_mtu)
         self.database = EspDatabase(random)
         self._own = config.policy.home_agent.packed
@@ -273,8 +274,9 @@ class Gateway:
         selected = event.child.remote[0]
         assert isinstance(selected.start, IPv6Address) and isinstance(selected.end, IPv6Address)
         selector = next(iter(summarize_address_range(selected.start, selected.end)))
-        lifetime = now + self.config.policy.prefix_lifetime
-        self._authorizations[event.child.inbound_spi] = Authorization(holder, prefix, selector, lifetime)
+        # The prefix stays valid as long as its IKE SA (RFC 4877 9); one registration lasts no longer than the lifetime
+        # told.
+        self._authorizations[event.child.inbound_spi] = Authorization(holder, prefix, selector)
 
     def _child_closed(self, event: ChildSaClosed, now: float) -> None:
         self.database.remove(event.inbound_spi)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """An in-memory internet with a virtual clock: engines exchange the very bytes of the wire, one seed replays one run.
 
-Packets are routed by destination address. Each may be lost, repeated, or delayed so that it overtakes others. Time jumps
-from one event to the next, so an hour of retransmissions takes milliseconds.
+Packets are routed by destination address. Each may be lost, repeated, or delayed so that it overtakes others. Time
+jumps from one event to the next, so an hour of retransmissions takes milliseconds.
 """
 
 from __future__ import annotations
