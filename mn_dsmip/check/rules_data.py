@@ -53,7 +53,7 @@ def _ends_binding(session: Session, message: Message) -> bool:
 @rule("DATA-EARLY", "TS 24.303 5.1.2.4", "no tunnelled data before the registration", sees="mobility", whole=True)
 def no_data_before_binding(session: Session) -> Iterator[Check]:
     """Only an accepted Binding Acknowledgement lets the UE use the home address."""
-    if not session.spis and not session.bound:
+    if not session.bound and not any(message.is_ike for message in session.messages):
         if any(session.of("tunnelled")):
             yield unseen("the capture shows no registration of this UE")
         return

@@ -43,7 +43,6 @@ class Session:
     number: int
     care_of: str
     home_agent: str
-    spis: set[str] = field(default_factory=set)  # of the initiator, one for each IKE SA
     messages: list[Message] = field(default_factory=list)
 
     def of(self, *kinds: str) -> Iterator[Message]:
@@ -213,9 +212,9 @@ def separate(messages: list[Message]) -> list[Session]:
 class _Separator:
     def __init__(self, messages: list[Message]) -> None:
         self.sessions: list[Session] = []
-        self.by_spi: dict[str, Session] = {}
+        self.by_spis: dict[tuple[str, str], Session] = {}
+        self.rekeyed: dict[str, Session] = {}
         self.start: dict[int, int] = {}
-        self.links: list[Message] = []
         readable = _explain(messages)
         for message in readable:
             if message.is_ike:
@@ -228,21 +227,28 @@ class _Separator:
 
     def _ike(self, message: Message) -> None:
         """Put a message to its IKE SA; a new one belongs to the UE's last session if that never came up."""
-        spi = message.text("spi_i")
-        if spi not in self.by_spi:
-            ends = (message.source, message.destination)
-            ue, ha = ends if message.flag("from_initiator") else ends[::-1]
-            last = next((one for one in reversed(self.sessions) if one.care_of == ue), None)
-            begin = message.frame if message.kind == "ike_sa_init" else 0  # 0: it began before the capture
-            session = self._new(ue, ha, begin) if last is None or self._came_up(last) else last
-            session.home_agent = ha
-            session.spis.add(spi)
-            self.by_spi[spi] = session
-        session = self.by_spi[spi]
+        ends = (message.source, message.destination)
+        ue, ha = ends if message.flag("from_initiator") else ends[::-1]
+        # Both SPIs name an SA. Until the responder has chosen its own, two UEs may by chance have the same one.
+        first, whole = (message.text("spi_i"), ue), (message.text("spi_i"), message.text("spi_r"))
+        session = self.by_spis.get(first if message.kind == "ike_sa_init" else whole)
+        if session is None:
+            session = self._rekeyed(message) or self._attempt(message, ue, ha)
+        self.by_spis[first] = self.by_spis[whole] = session
         session.messages.append(message)
-        if message.kind == "create_child_sa" and message.get("sa_protocol") == "IKE" and not message.flag("response"):
-            for rekeyed in message.numbers("spis"):
-                self.by_spi[f"{rekeyed:016x}"] = session
+        if message.kind == "create_child_sa" and message.get("sa_protocol") == "IKE":
+            self.rekeyed |= {f"{spi:016x}": session for spi in message.numbers("spis")}
+
+    def _rekeyed(self, message: Message) -> Session | None:
+        """The session whose CREATE_CHILD_SA agreed on this SA's SPIs."""
+        return self.rekeyed.get(message.text("spi_i"))
+
+    def _attempt(self, message: Message, ue: str, ha: str) -> Session:
+        last = next((one for one in reversed(self.sessions) if one.care_of == ue), None)
+        begin = message.frame if message.kind == "ike_sa_init" else 0  # 0: it began before the capture
+        session = self._new(ue, ha, begin) if last is None or self._came_up(last) else last
+        session.home_agent = ha
+        return session
 
     def _came_up(self, session: Session) -> bool:
         """Whether the IKE SA served for anything but the initial exchanges."""

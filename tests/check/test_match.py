@@ -174,6 +174,16 @@ def test_only_the_wrong_ue_of_three_fails(
     assert finding["differences"][0]["actual"] == f"0x{subscribers[2].spis[1]:08x}"
 
 
+def test_two_ues_with_the_same_initiator_spi(tmp_path: Path) -> None:
+    """Each chose its SPI by itself; only the pair of SPIs names an IKE SA."""
+    second = replace(PUBLISHED.numbered(1), spi_i=PUBLISHED.spi_i)
+    frames = Forger().whole().frames + Forger(second, start=1_800_000_000.005).whole().frames
+    write_capture(tmp_path / "trace.pcapng", frames)
+    messages = messages_of(tmp_path / "trace.pcapng", write_keys(tmp_path / "keys", PUBLISHED, second))
+    verdict = judged(messages)
+    assert [one.verdict for one in verdict.judgements] == [PASS, PASS]
+
+
 def test_attach_again_after_detach(tmp_path: Path) -> None:
     """One UE, two sessions one after the other: each has its own discovery, IKE SA and verdict."""
     second = replace(
