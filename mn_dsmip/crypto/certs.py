@@ -131,13 +131,13 @@ def _no_issuer(certificate: x509.Certificate, known: Iterable[x509.Certificate])
 def _issuer(certificate: x509.Certificate, candidates: Iterable[x509.Certificate]) -> x509.Certificate | None:
     for candidate in candidates:
         if candidate.subject == certificate.issuer:
+            digest = certificate.signature_hash_algorithm
+            if isinstance(digest, _BROKEN_HASHES):
+                raise CertificateError(f"{_name(certificate)} is signed with {digest.name}, which can be forged")
             try:
                 certificate.verify_directly_issued_by(candidate)
             except (InvalidSignature, ValueError, TypeError, UnsupportedAlgorithm):
                 continue
-            if isinstance(certificate.signature_hash_algorithm, _BROKEN_HASHES):
-                name = certificate.signature_hash_algorithm.name
-                raise CertificateError(f"{_name(certificate)} is signed with {name}, which can be forged")
             return candidate
     return None
 
