@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 from asyncio import AbstractEventLoop
 from collections import Counter
 from collections.abc import Callable
@@ -15,6 +16,11 @@ Deliver = Callable[[list[Datagram]], None]
 
 BATCH = 64
 """Packets read at most before others get their turn."""
+
+
+def word_of(problem: OSError) -> str:
+    """A reason word for a counter, for example ``enobufs``."""
+    return errno.errorcode.get(problem.errno or 0, "error").lower()
 
 
 class Datapath(Protocol):

@@ -1,15 +1,32 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A gateway's data path: one TUN device into which the kernel forwards all that is for the home agent."""
+"""A gateway's data path: one TUN device into which the kernel forwards all that is for the home agent.
+
+The home agent's addresses and the pools are routes into the device and nobody's addresses, so the kernel forwards what
+comes for them, whole and without a look inside, and has nothing to answer. It counts down hop limits on the way.
+"""
 
 from __future__ import annotations
 
+import socket
 from asyncio import AbstractEventLoop
 from collections import Counter
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from contextlib import ExitStack
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_network
 
-from ...engine.base import Datagram, Effect
+from ...engine.base import Datagram, Effect, IPAddress, Side
+from ...engine.effects import AddRoute, RemoveRoute
+from ..errors import EnvironmentProblem
 from .base import Deliver
+from .rtnetlink import RT_TABLE_MAIN, Rtnetlink, family_of
+from .sysctl import Sysctls
+from .tun import LARGEST_PACKET, Tun
+
+DEVICE_MTU = LARGEST_PACKET
+"""Octets: no packet is too big for the device, so that it is the engine, which knows the tunnels' MTUs, that reports
+Packet Too Big, and never the kernel."""
+LOOSE = 2
+"""rp_filter (RFC 3704 2.4): of `all` and the device's own the larger number counts, and strict is 1."""
 
 
 class GatewayDatapath:
@@ -24,12 +41,80 @@ class GatewayDatapath:
         node_name: str,
     ) -> None:
         self.counters: Counter[str] = Counter()
-        raise NotImplementedError
+        self._device, self._node_name = device, node_name
+        self._own: list[IPAddress] = [home_agent, *([ipv4_home_agent] if ipv4_home_agent else [])]
+        self._prefixes = [*map(ip_network, self._own), *prefixes]
+        self._cleanup = ExitStack()
 
-    def open(self, loop: AbstractEventLoop, deliver: Deliver) -> None: ...
+    def open(self, loop: AbstractEventLoop, deliver: Deliver) -> None:
+        """Set everything up; ``EnvironmentProblem`` says what the machine lacks, and then nothing is left behind."""
+        self._deliver = deliver
+        with ExitStack() as opened:
+            self._netlink = Rtnetlink()
+            opened.callback(self._netlink.close)
+            self._tun = Tun(self._device, self.counters)
+            opened.callback(self._tun.close)
+            self._index = socket.if_nametoindex(self._device)
+            sysctls = Sysctls()
+            opened.callback(sysctls.restore)
+            self._let_forward(sysctls)
+            self._netlink.set_mtu(self._index, DEVICE_MTU)
+            self._netlink.bring_up(self._index)
+            for prefix in self._prefixes:
+                self._netlink.add_route(prefix, self._index, RT_TABLE_MAIN)
+            for address in self._own:
+                self._answer_neighbours(address, sysctls, opened)
+            loop.add_reader(self._tun, self._receive)
+            opened.callback(loop.remove_reader, self._tun)
+            self._cleanup = opened.pop_all()
 
-    def send(self, datagrams: list[Datagram]) -> None: ...
+    def _let_forward(self, sysctls: Sysctls) -> None:
+        """Between all interfaces, both families; what turns back into the device it came from needs no redirect."""
+        sysctls.write("ipv6/conf/all/forwarding", 1)
+        sysctls.write("ipv4/ip_forward", 1)
+        for each in ("all", self._device):
+            sysctls.write(f"ipv4/conf/{each}/send_redirects", 0)
+        strict = sysctls.read("ipv4/conf/all/rp_filter")
+        sysctls.write(f"ipv4/conf/{self._device}/rp_filter", LOOSE if strict else 0)
 
-    def carry_out(self, effect: Effect) -> None: ...
+    def _answer_neighbours(self, address: IPAddress, sysctls: Sysctls, opened: ExitStack) -> None:
+        """Where the home agent's address lies in the prefix of a link, its neighbours ask for it."""
+        for each in self._netlink.addresses(family_of(address)):
+            if each.address == address:
+                raise EnvironmentProblem(
+                    f"the home agent's address {address} is an address of this machine (interface {each.interface}): "
+                    "take it away, the agent answers for it"
+                )
+            link = ip_network((each.address, each.prefix_length), strict=False)
+            if address not in link or link.prefixlen == link.max_prefixlen or each.interface == self._index:
+                continue
+            if address.version == 6:
+                name = socket.if_indextoname(each.interface)
+                sysctls.write(f"ipv6/conf/{name}/proxy_ndp", 1)
+                sysctls.write(f"ipv6/neigh/{name}/proxy_delay", 0)  # nobody else answers that we should wait for
+            self._netlink.add_proxy(each.interface, address)
+            opened.callback(self._netlink.remove_proxy, each.interface, address)
 
-    def close(self) -> None: ...
+    # --- packets
+
+    def _receive(self) -> None:
+        packets = self._tun.receive()
+        if packets:
+            self._deliver([Datagram(Side.ACCESS, packet) for packet in packets])
+
+    def send(self, datagrams: list[Datagram]) -> None:
+        """Let the kernel forward packets; one that it does not take is counted and dropped."""
+        send = self._tun.send
+        for _, packet in datagrams:
+            send(packet)
+
+    def carry_out(self, effect: Effect) -> None:
+        """Routes into the device; other effects are nothing to the kernel. ``EnvironmentProblem`` when it refuses."""
+        if isinstance(effect, AddRoute):
+            self._netlink.add_route(effect.prefix, self._index, RT_TABLE_MAIN)
+        elif isinstance(effect, RemoveRoute):
+            self._netlink.remove_route(effect.prefix, self._index, RT_TABLE_MAIN)
+
+    def close(self) -> None:
+        """Remove everything that was set up."""
+        self._cleanup.close()
