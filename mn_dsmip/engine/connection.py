@@ -80,6 +80,7 @@ class PdnConnection:
         access: Access,
         remote: IPv6Address,
         name: str | None,
+        former: IPv6Address | None,
         network: UeNetwork,
         random: Random,
         now: float,
@@ -98,12 +99,12 @@ class PdnConnection:
         self._attached = self._closing = self._ended = self._confirmed = False
         self._addresses = HomeAddresses()
         self._events: list[Event] = []
-        self._ike = IkeInitiator(self._ike_config(name), access.care_of, remote, random, now)
+        self._ike = IkeInitiator(self._ike_config(name, former), access.care_of, remote, random, now)
         self._session = self._ike.local_spi
         self._ike.start(now)
         self.settle(now)
 
-    def _ike_config(self, name: str | None) -> InitiatorConfig:
+    def _ike_config(self, name: str | None, former: IPv6Address | None) -> InitiatorConfig:
         config = self._config
         return InitiatorConfig(
             identity=self._identity(),
@@ -115,6 +116,7 @@ class PdnConnection:
             clock=config.clock,
             eap=self._eap if config.psk is None else None,
             psk=config.psk,
+            home_address=former,
             timers=config.timers,
         )
 

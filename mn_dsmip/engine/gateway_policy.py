@@ -142,7 +142,7 @@ class GatewayPolicy:
         asked = {each.type for each in request.attributes}
         attributes: list[Attribute] = []
         if CfgAttribute.MIP6_HOME_PREFIX in asked:
-            prefix = self.prefix_of(peer)
+            prefix = self.prefix_of(peer, request)
             if prefix is None:
                 reason = f"no home network prefix is left for APN {peer.apn}"
                 return Refusal(NotifyType.INTERNAL_ADDRESS_FAILURE, reason)
@@ -152,11 +152,16 @@ class GatewayPolicy:
             attributes += [Attribute(CfgAttribute.INTERNAL_IP6_DNS, each.packed) for each in self.config.dns]
         return Configuration(CfgType.REPLY, tuple(attributes))
 
-    def prefix_of(self, peer: Peer) -> IPv6Network | None:
-        """The prefix that the peer holds, taken out of the pool if need be."""
+    def prefix_of(self, peer: Peer, request: Configuration) -> IPv6Network | None:
+        """The prefix that the peer holds, or one out of the pool: that of the address it names, if it can be (S-17)."""
         assert peer.apn
         subscription = self.config.subscriptions.get(peer.identity)
-        return self.leases.prefixes[peer.apn].take(holder_of(peer), subscription.prefix if subscription else None)
+        pool = self.config.apns[peer.apn].prefixes
+        named = (IPv6Network((value[:16], HOME_PREFIX_LENGTH), strict=False) for value in _home_addresses(request))
+        wanted = next((prefix for prefix in named if prefix.subnet_of(pool)), None)
+        return self.leases.prefixes[peer.apn].take(
+            holder_of(peer), subscription.prefix if subscription else None, wanted
+        )
 
     def narrow(self, peer: Peer, asked: Selectors) -> Selectors | Refusal:
         """Mobility signalling between the peer's own prefix and this home agent, in transport mode; nothing else."""
@@ -173,6 +178,10 @@ class GatewayPolicy:
         if not asked.transport:
             return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, "mobility signalling is protected in transport mode")
         return Selectors(local, remote, transport=True)
+
+
+def _home_addresses(request: Configuration) -> list[bytes]:
+    return [value for value in request.all(CfgAttribute.INTERNAL_IP6_ADDRESS) if len(value) == 17]
 
 
 def holder_of(peer: Peer) -> Holder:

@@ -41,14 +41,15 @@ class Pool(Generic[Unit]):
             self._remembered[unit] = holder
             self._former[holder] = unit
 
-    def take(self, holder: Holder, static: Unit | None = None) -> Unit | None:
+    def take(self, holder: Holder, static: Unit | None = None, wanted: Unit | None = None) -> Unit | None:
         """Give ``holder`` a unit: the one it holds, its static one, its former one, a fresh one, the longest released.
 
-        Returns ``None`` when the pool is exhausted, or when somebody else holds the static unit.
+        A unit of this pool that is ``wanted`` goes before a fresh one, unless it is held or remembered for somebody
+        else. Returns ``None`` when the pool is exhausted, or when somebody else holds the static unit.
         """
         if (held := self._held.get(holder)) is not None:
             return held
-        unit = static if static is not None else self._choose(holder)
+        unit = static if static is not None else self._choose(holder, wanted)
         if unit is None or unit in self._holder:
             return None
         self._forget(unit)
@@ -73,10 +74,14 @@ class Pool(Generic[Unit]):
         """Who holds ``unit`` now."""
         return self._holder.get(unit)
 
-    def _choose(self, holder: Holder) -> Unit | None:
+    def _choose(self, holder: Holder, wanted: Unit | None) -> Unit | None:
         former = self._former.get(holder)
         if former is not None:
             return former
+        if wanted is not None and not (
+            wanted in self._holder or wanted in self._reserved or wanted in self._remembered
+        ):
+            return wanted
         for unit in self._fresh:
             if unit not in self._holder and unit not in self._reserved and unit not in self._remembered:
                 return unit

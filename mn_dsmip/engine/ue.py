@@ -34,6 +34,8 @@ class UserEquipment:
         self._discovery: Discovery | None = None
         self._candidates: list[IPv6Address] = []
         self._name: str | None = None
+        self._former: IPv6Address | None = None
+        """Home address of an attachment that was lost: its prefix is asked for again (S-17)."""
         self._failures = 0
         self._problem = ""
         self._retry_at: float | None = None
@@ -192,8 +194,9 @@ class UserEquipment:
 
     def _react(self, event: Event, now: float) -> None:
         if isinstance(event, Progressed):
-            if event.step is Step.REGISTERED:
+            if event.step is Step.REGISTERED and self.connection is not None:
                 self._failures, self._problem = 0, ""
+                self._former = self.connection.home_address
             self._step(event.step)
             return
         if not isinstance(event, Ended):
@@ -237,13 +240,16 @@ class UserEquipment:
         assert self._access
         self._step(Step.FOUND)
         remote = self._candidates.pop(0)
-        self.connection = PdnConnection(self.config, self._access, remote, self._name, self.network, self._random, now)
+        self.connection = PdnConnection(
+            self.config, self._access, remote, self._name, self._former, self.network, self._random, now
+        )
 
     def _ended(self, event: Ended, now: float) -> None:
         """The connection is over: as wanted, or the next home agent, or the end of the attempt (D-15)."""
         self.connection = None
         attached = self.state is UeState.ATTACHED
         if event.wanted:
+            self._former = None
             self._detached(event.confirmed)
         elif self._candidates and not attached:
             self._try_next(now)

@@ -323,3 +323,19 @@ def test_attach_through_a_bad_network(loss: float) -> None:
             assert "answer" in failed.reason and failed.retry_after
     assert successes >= 0.99 * count if loss <= 0.2 else successes > 0
     print(f"loss {loss:.0%}: {successes} of {count} attached at the first attempt")
+
+
+def test_a_gateway_without_memory_gives_the_prefix_that_the_ue_had() -> None:
+    operator = Operator().start()
+    other, ue = operator.add_ue(attach=False), operator.add_ue(timers=Timers(liveness=20))
+    assert attached(operator, ue)
+    operator.simulation.do(operator.nodes[0], other.attach)
+    assert attached(operator, other)
+    prefix = other.status(0)["home_prefix"]
+    operator.simulation.tamper = lambda packet: []
+    assert operator.simulation.run(lambda: other.state is ue.state is UeState.FAILED, 400)
+    operator.simulation.tamper = None
+    operator.start()
+    operator.simulation.do(operator.nodes[0], other.attach)
+    assert attached(operator, other)
+    assert other.status(0)["home_prefix"] == prefix
