@@ -70,6 +70,18 @@ class Attribute(Message):
     number: ClassVar[int]
 
 
+@dataclass(frozen=True, slots=True)
+class SkippableAttribute(Attribute):
+    """A skippable attribute without a class here: kept, and written back unchanged."""
+
+    attribute_type: int
+    value: bytes
+
+    def build(self) -> bytes:
+        """What follows type and length."""
+        return self.value
+
+
 ATTRIBUTES: dict[int, type[Attribute]] = {}
 Declared = TypeVar("Declared", bound=type[Attribute])
 
@@ -277,11 +289,12 @@ class AkaPacket:
 
     @classmethod
     def parse(cls, packet: Packet) -> AkaPacket:
-        """Read the attributes; ``UnknownAttribute`` for a non-skippable one, skippable unknown ones are left out."""
+        """Read the attributes; ``UnknownAttribute`` for one that is not known and must not be skipped."""
         data = packet.data
         if packet.method is None or len(data) < 3:
             raise WireError(f"EAP-AKA packet with {len(data)} octets of data")
-        attributes, position = [], 3
+        attributes: list[Attribute] = []
+        position = 3
         while position < len(data):
             kind, units = data[position], data[position + 1] if position + 1 < len(data) else 0
             end = position + 4 * units
@@ -290,10 +303,9 @@ class AkaPacket:
             value = data[position + 2 : end]
             position = end
             known = ATTRIBUTES.get(kind)
-            if known is not None:
-                attributes.append(known.parse(value))
-            elif kind < FIRST_SKIPPABLE:
+            if known is None and kind < FIRST_SKIPPABLE:
                 raise UnknownAttribute(f"EAP-AKA attribute {kind} is unknown and must not be skipped")
+            attributes.append(SkippableAttribute(kind, value) if known is None else known.parse(value))
         return cls(packet.code, packet.identifier, packet.method, data[0], tuple(attributes))
 
     def build(self) -> bytes:
@@ -301,7 +313,10 @@ class AkaPacket:
         parts = [bytes((self.subtype, 0, 0))]
         for each in self.attributes:
             value = each.build()
-            parts.append(bytes((each.number, (2 + len(value)) // 4)) + value)
+            kind = each.attribute_type if isinstance(each, SkippableAttribute) else each.number
+            if (2 + len(value)) % 4 or len(value) > 4 * 255 - 2:
+                raise ValueError(f"EAP-AKA attribute {kind} of {len(value)} octets")
+            parts.append(bytes((kind, (2 + len(value)) // 4)) + value)
         return Packet(self.code, self.identifier, self.method, b"".join(parts)).build()
 
     def get(self, kind: type[Found]) -> Found | None:
