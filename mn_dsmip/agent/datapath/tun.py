@@ -1,103 +1,93 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A TUN device: whole IP packets between the kernel and an agent."""
+"""A TUN device: packets that the kernel routes into it are ours, and what we write it receives."""
 
 from __future__ import annotations
 
 import errno
 import fcntl
 import os
-import socket
 import struct
 from collections import Counter
-from pathlib import Path
 
 from ..errors import EnvironmentProblem
-from .base import BATCH
+from .base import BATCH, word_of
+from .sysctl import Sysctls
 
-TUN_FILE = Path("/dev/net/tun")
-LONGEST_PACKET = 65535
-_TUNSETIFF = 0x400454CA
-_IFF_TUN, _IFF_NO_PI, _IFF_TUN_EXCL = 0x0001, 0x1000, 0x8000
-_NO_ADDRESSES_OF_ITS_OWN = {"addr_gen_mode": 1, "accept_ra": 0, "router_solicitations": 0}
+CLONE_DEVICE = "/dev/net/tun"
+TUNSETIFF = 0x400454CA
+IFF_TUN, IFF_NO_PI, IFF_TUN_EXCL = 0x0001, 0x1000, 0x8000
+LARGEST_PACKET = 65535
+LONGEST_NAME = 15
+SILENCE = {"accept_ra": 0, "addr_gen_mode": 1, "disable_ipv6": 0}
+"""No router solicitations and, without a link-local address, no listener reports from the kernel (ip-sysctl)."""
+NEED_ROOT = "an agent needs root (CAP_NET_ADMIN and CAP_NET_RAW): start it with sudo"
 
 
 class Tun:
-    """A device of our own, gone when closed; ``EnvironmentProblem`` says why it cannot be had."""
+    """The device ``name``, which goes with ``close``; ``EnvironmentProblem`` when it cannot be had."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.descriptor = _open(name)
+    def __init__(self, name: str, counters: Counter[str]) -> None:
+        self._counters = counters
+        self._fd = _open(name)
         try:
-            self.index = socket.if_nametoindex(name)
-            for setting, value in _NO_ADDRESSES_OF_ITS_OWN.items():
-                write_setting(f"ipv6/conf/{name}/{setting}", value)
-        except BaseException:
+            settings = Sysctls()  # never restored: they go with the device
+            for setting, value in SILENCE.items():
+                settings.write(f"ipv6/conf/{name}/{setting}", value)
+        except EnvironmentProblem:
             self.close()
             raise
 
-    def read_batch(self) -> list[bytes]:
-        """The packets that the kernel has routed into the device, up to a batch."""
-        read, descriptor = os.read, self.descriptor
-        packets: list[bytes] = []
+    def fileno(self) -> int:
+        """What becomes readable when packets are there."""
+        return self._fd
+
+    def receive(self) -> list[bytes]:
+        """What is there to read, up to a batch."""
+        fd, packets = self._fd, []
         try:
-            while len(packets) < BATCH:
-                packets.append(read(descriptor, LONGEST_PACKET))
+            for _ in range(BATCH):
+                packets.append(os.read(fd, LARGEST_PACKET))
         except BlockingIOError:
             pass
+        except OSError as problem:
+            self._counters[f"tun-read-{word_of(problem)}"] += 1
         return packets
 
-    def write(self, packet: bytes, counters: Counter[str]) -> None:
-        """Give the kernel a packet as if it had arrived on the device."""
+    def send(self, packet: bytes) -> None:
+        """Let the kernel receive a packet; one that it does not take is counted."""
         try:
-            os.write(self.descriptor, packet)
-        except OSError as refused:
-            counters[f"tun-{reason(refused)}"] += 1
+            os.write(self._fd, packet)
+        except OSError as problem:
+            self._counters[f"tun-write-{word_of(problem)}"] += 1
 
     def close(self) -> None:
-        """The device, its addresses and its routes go."""
-        os.close(self.descriptor)
+        """Give the device up: its addresses and routes go with it."""
+        os.close(self._fd)
 
 
 def _open(name: str) -> int:
+    if not 0 < len(name.encode()) <= LONGEST_NAME:
+        raise EnvironmentProblem(f"{name!r} cannot name a device: 1 to {LONGEST_NAME} octets are expected")
     try:
-        descriptor = os.open(TUN_FILE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(CLONE_DEVICE, os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError as problem:
+        if problem.errno in (errno.EACCES, errno.EPERM):
+            raise EnvironmentProblem(NEED_ROOT) from None
         raise EnvironmentProblem(
-            f"{TUN_FILE} cannot be opened ({problem.strerror}): the kernel needs its TUN driver (modprobe tun), "
-            f"a container needs the device"
+            f"{CLONE_DEVICE} cannot be opened ({problem.strerror}): load the module with `modprobe tun`; "
+            "a container needs `--device /dev/net/tun`"
         ) from None
     try:
-        flags = _IFF_TUN | _IFF_NO_PI | _IFF_TUN_EXCL
-        fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
+        fcntl.ioctl(fd, TUNSETIFF, struct.pack("16sH22x", name.encode(), IFF_TUN | IFF_NO_PI | IFF_TUN_EXCL))
     except OSError as problem:
-        os.close(descriptor)
-        if problem.errno == errno.EBUSY:
-            text = "it is there already; does another agent run in this network namespace?"
-        else:
-            text = problem.strerror or str(problem)
-        raise EnvironmentProblem(f"TUN device {name} cannot be made: {text}") from None
-    return descriptor
+        os.close(fd)
+        raise EnvironmentProblem(_refusal(name, problem)) from None
+    return fd
 
 
-def reason(problem: OSError) -> str:
-    """A word for a counter."""
-    return errno.errorcode.get(problem.errno or 0, "error").lower()
-
-
-def read_setting(name: str) -> int:
-    """A network setting of this namespace, named as below ``/proc/sys/net``."""
-    return int(Path("/proc/sys/net", name).read_text())
-
-
-def write_setting(name: str, value: int) -> int:
-    """Change a network setting of this namespace when it differs; returns what it was."""
-    path = Path("/proc/sys/net", name)
-    before = read_setting(name)
-    if before != value:
-        try:
-            path.write_text(str(value))
-        except OSError as problem:
-            raise EnvironmentProblem(
-                f"{path} is {before}, {value} is needed, and it cannot be changed ({problem.strerror})"
-            ) from None
-    return before
+def _refusal(name: str, problem: OSError) -> str:
+    if problem.errno == errno.EBUSY:
+        return f"there is an interface {name} already: end the agent that has it, or choose another `tunnel: device:`"
+    if problem.errno == errno.EPERM:
+        return NEED_ROOT
+    return f"the TUN device {name} cannot be made: {problem.strerror}"
