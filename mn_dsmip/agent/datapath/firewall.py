@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Keeps a UE's kernel from answering packets that the agent has read already at its packet socket.
+"""Drops the kernel's copy of packets that are the agent's, so that the kernel never answers them with ICMPv6 errors.
 
-The kernel has no home address, no ESP and no open port for them, so its own copy would end in an ICMPv6 error. A packet
-socket gets its copy before netfilter's ``raw`` priority, where a table of our own drops the kernel's. Both tools look
-behind extension headers, so type 2 routing header and fragment header do not hide ESP. Fragments of other protocols
-stay with the kernel: without the first one, which is dropped here when it is ours, it never answers the rest.
+A packet socket has its copy before netfilter's `raw` table sees the packet. Both back ends drop the same: what the BPF
+program lets through, without ICMPv6 errors and without fragments that may be somebody else's. Of a fragmented packet of
+ours the first fragment is dropped at least, and without that the kernel reports no reassembly timeout (RFC 8200 4.5).
 """
 
 from __future__ import annotations
@@ -12,65 +11,140 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+import zlib
 from ipaddress import IPv6Address
-from typing import NamedTuple
+from typing import Protocol
 
 from ...engine.discovery.dns import DNS_PORT, PORTS
-from ...engine.ike.session import IKE_PORT, NAT_T_PORT
-from ...wire.ip import ESP, IPIP, IPV6_IN, MOBILITY_HEADER
 from ..errors import EnvironmentProblem
+from .bpf import IKE_PORTS, TUNNEL_HEADERS
 
-_PROTOCOLS = (IPIP, IPV6_IN, ESP, MOBILITY_HEADER)
-_TIMEOUT = 20.0
-"""Seconds for a tool that normally needs a hundredth of one."""
-_LONGEST_CHAIN = 28
-
-
-class Tool(NamedTuple):
-    """A command that reads rules from its input."""
-
-    command: tuple[str, ...]
-    install: str
-    remove: str
+TOOL_TIMEOUT = 30.0
+"""Seconds that a tool may take; the slowest kernel that we know needs less than one."""
+_PORTS = f"{PORTS.start}-{PORTS.stop - 1}"
 
 
-class Firewall:
-    """Rules for one node's care-of address on one interface; nothing else on the machine is touched."""
+class Firewall(Protocol):
+    """Drops at most one care-of address's packets; ``close`` removes everything."""
 
-    def __init__(self, node_name: str, interface: str) -> None:
-        self._name = "dsmip_" + re.sub(r"[^A-Za-z0-9]", "_", node_name)
-        self._interface = interface
-        self._tool: str | None = None
+    def protect(self, care_of: IPv6Address) -> None: ...
 
-    def open(self) -> None:
-        """Find a tool that works on this kernel; ``EnvironmentProblem`` when there is none."""
-        problems = []
-        for name, (rules, _) in _TOOLS.items():
-            words = self._run(name, rules(self._name, self._interface, None))
-            if words is None:
-                self._tool = name
-                return
-            problems.append(words)
-        raise EnvironmentProblem(
-            f"the kernel's own answers cannot be held back: {'; '.join(problems)} (apt-get install nftables iptables)"
-        )
+    def close(self) -> None: ...
 
-    def guard(self, care_of: IPv6Address | None) -> None:
-        """Drop the kernel's copy of the agent's packets at this care-of address, and at no other."""
-        assert self._tool
-        rules, _ = _TOOLS[self._tool]
-        words = self._run(self._tool, rules(self._name, self._interface, care_of))
-        if words is not None:
-            raise EnvironmentProblem(f"the kernel's own answers cannot be held back: {words}")
+
+def open_firewall(interface: str, node_name: str) -> Firewall:
+    """nftables, or the older ip6tables where the kernel lacks those; ``EnvironmentProblem`` when there is neither."""
+    reasons = []
+    for kind in (Nftables, Ip6tables):
+        try:
+            return kind(interface, _owner(node_name))
+        except _Unusable as reason:
+            reasons.append(str(reason))
+    raise EnvironmentProblem(
+        "no firewall keeps the kernel from answering packets of ours: "
+        f"{'; '.join(reasons)}; install nftables (or iptables)"
+    )
+
+
+class _Unusable(Exception):
+    """A back end that this machine does not have."""
+
+
+class Nftables:
+    """A table of our own (nft(8))."""
+
+    def __init__(self, interface: str, owner: str) -> None:
+        self._interface, self._table = interface, owner
+        try:
+            self._apply("")
+        except EnvironmentProblem as reason:
+            raise _Unusable(str(reason)) from None
+
+    def protect(self, care_of: IPv6Address) -> None:
+        """Drop the kernel's copies of packets for this address, and of no other."""
+        self._apply(f"""
+            chain ours {{
+                meta l4proto {{ {", ".join(map(str, TUNNEL_HEADERS))} }} drop
+                exthdr dst exists drop
+                exthdr rt exists drop
+                udp dport {{ {", ".join(map(str, IKE_PORTS))} }} drop
+                udp sport {DNS_PORT} udp dport {_PORTS} drop
+            }}
+            chain prerouting {{
+                type filter hook prerouting priority raw
+                iifname "{self._interface}" ip6 daddr {care_of} jump ours
+            }}""")
+
+    def _apply(self, chains: str) -> None:
+        """Replace the table in one transaction; the first line lets the second one succeed."""
+        table = f"table ip6 {self._table}"
+        _run(["nft", "-f", "-"], f"{table}\ndelete {table}\n{table} {{{chains}\n}}\n")
 
     def close(self) -> None:
-        """Remove our rules; when that fails they harm nobody, and the next agent of this name replaces them."""
-        if self._tool is not None:
-            _, removal = _TOOLS[self._tool]
-            self._run(self._tool, removal(self._name))
-            self._tool = None
+        """Remove the table."""
+        _run(["nft", "delete", "table", "ip6", self._table])
 
-    def _run(self, name: str, script: str) -> str | None:
-        """Feed a tool; what it says against it, ``None`` when all went well."""
-        ...
+
+class Ip6tables:
+    """A chain of our own in the `raw` table (ip6tables(8))."""
+
+    def __init__(self, interface: str, owner: str) -> None:
+        self._chain = owner
+        self._jump = ["PREROUTING", "-i", interface, "-j", owner]
+        tool = next(filter(shutil.which, ("ip6tables-legacy", "ip6tables")), None)
+        if tool is None:
+            raise _Unusable("ip6tables-legacy is not installed")
+        self._tool = tool
+        try:
+            self._restore([])
+            if not self._has_jump():
+                self._table("-I", *self._jump)
+        except EnvironmentProblem as reason:
+            raise _Unusable(str(reason)) from None
+
+    def protect(self, care_of: IPv6Address) -> None:
+        """Drop the kernel's copies of packets for this address, and of no other."""
+        matches = [f"-p {number}" for number in TUNNEL_HEADERS]
+        matches += [f"-m ipv6header --soft --header {name}" for name in ("dst", "route")]
+        matches += [f"-p udp --dport {port}" for port in IKE_PORTS]
+        matches.append(f"-p udp --sport {DNS_PORT} --dport {_PORTS.replace('-', ':')}")
+        self._restore([f"-A {self._chain} -d {care_of} {match} -j DROP" for match in matches])
+
+    def _restore(self, rules: list[str]) -> None:
+        """Make the chain, or empty it, and fill it in one transaction."""
+        lines = ["*raw", f":{self._chain} - [0:0]", *rules, "COMMIT", ""]
+        _run([f"{self._tool}-restore", "-w", "--noflush"], "\n".join(lines))
+
+    def _has_jump(self) -> bool:
+        try:
+            self._table("-C", *self._jump)
+        except EnvironmentProblem:
+            return False
+        return True
+
+    def _table(self, *arguments: str) -> None:
+        _run([self._tool, "-w", "-t", "raw", *arguments])
+
+    def close(self) -> None:
+        """Remove the chain and the jump to it."""
+        self._table("-D", *self._jump)
+        self._table("-F", self._chain)
+        self._table("-X", self._chain)
+
+
+def _owner(node_name: str) -> str:
+    """A name for a node's table or chain: at most 28 characters that every tool takes (ip6tables' limit)."""
+    readable = re.sub(r"\W", "_", node_name, flags=re.ASCII)[:10]
+    return f"mn_dsmip_{readable}_{zlib.crc32(node_name.encode()):08x}"
+
+
+def _run(command: list[str], text: str = "") -> None:
+    try:
+        done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=TOOL_TIMEOUT, check=False)
+    except FileNotFoundError:
+        raise EnvironmentProblem(f"{command[0]} is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise EnvironmentProblem(f"{command[0]} did not end within {TOOL_TIMEOUT:.0f} s") from None
+    if done.returncode:
+        reason = (done.stderr.strip() or "no reason given").splitlines()[0]
+        raise EnvironmentProblem(f"{command[0]} refused: {reason}")
