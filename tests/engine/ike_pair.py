@@ -35,7 +35,7 @@ from mn_dsmip.engine.ike.policy import Peer
 from mn_dsmip.engine.ike.proposals import PROFILES
 from mn_dsmip.engine.ike.responder import IkeResponder
 from mn_dsmip.wire.ikev2 import Message, build_payloads, parse_payloads
-from mn_dsmip.wire.ikev2_numbers import CfgAttribute, CfgType, Exchange, NotifyType
+from mn_dsmip.wire.ikev2_numbers import CfgAttribute, CfgType, NotifyType
 from mn_dsmip.wire.ikev2_payloads import Attribute, Configuration, Encrypted, HomePrefix, Payload
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=timezone.utc)
@@ -48,7 +48,6 @@ IMSI, MCC, MNC = "001010000000001", "001", "01"
 K, OPC = bytes(range(16)), bytes(range(16, 32))
 PSK = b"a pre-shared key of these tests"
 IKE_PORT = 500
-ELSEWHERE = IPv6Address("2001:db8:bad::1")
 
 ANYWHERE = Selectors(
     (mobility_selector(IPv6Address(0), IPv6Address(2**128 - 1)),), (mobility_selector(GATEWAY),), transport=True
@@ -340,28 +339,3 @@ def short(payload: Payload) -> str:
     if kind is not None:
         return f"N({getattr(kind, 'name', kind)})"
     return _SHORT.get(type(payload).__name__, type(payload).__name__)
-
-
-def init_request(pair: Pair) -> Message:
-    """The UE's first message."""
-    return Message.parse(pair.wire[0][1].payload)
-
-
-def answered(pair: Pair, *payloads: Payload, spi: bytes = bytes(8), source: IPv6Address = GATEWAY) -> UdpDatagram:
-    """Something that claims to answer the UE's IKE_SA_INIT."""
-    ispi = init_request(pair).initiator_spi
-    return to_ue(Message(ispi, spi, Exchange.IKE_SA_INIT, 0, payloads, False, True).build(), source)
-
-
-def silent() -> Pair:
-    """A UE that has begun, and a gateway whose answers the test writes."""
-    pair = Pair()
-    pair.disturb = lambda number, datagram: []
-    return pair.start()
-
-
-def fresh_request(number: int) -> bytes:
-    """An IKE_SA_INIT that nobody goes on with."""
-    other = Pair(seed=f"stranger {number}")
-    other.disturb = lambda *_: []
-    return other.start().wire[0][1].payload

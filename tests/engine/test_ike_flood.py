@@ -16,21 +16,18 @@ from mn_dsmip.wire.ikev2 import Message
 from mn_dsmip.wire.ikev2_numbers import NotifyType, Protocol
 from mn_dsmip.wire.ikev2_payloads import Nonce, Notify
 from tests.engine.ike_pair import (
-    ELSEWHERE,
     IMSI,
     PSK,
     UE,
     Pair,
     Policy,
-    answered,
-    fresh_request,
     initiator_config,
     responder_config,
     seeded,
-    silent,
     to_gateway,
     usim,
 )
+from tests.engine.ike_trouble import ELSEWHERE, answered, fresh_request, silent
 
 WANTS_P256 = Profile(
     (parse_offer("aes256gcm16-prfsha256-ecp256", Protocol.IKE),), (parse_offer("aes128gcm16", Protocol.ESP),)

@@ -18,18 +18,15 @@ from mn_dsmip.wire.ikev2 import Message
 from mn_dsmip.wire.ikev2_numbers import NotifyType, Protocol
 from mn_dsmip.wire.ikev2_payloads import KeyExchange, Nonce, Notify, Payload, SecurityAssociation, UnknownPayload
 from tests.engine.ike_pair import (
-    ELSEWHERE,
     GATEWAY,
     IKE_PORT,
     UE,
     Pair,
-    answered,
-    fresh_request,
     responder_config,
-    silent,
     to_gateway,
     to_ue,
 )
+from tests.engine.ike_trouble import ELSEWHERE, answered, fresh_request, silent
 
 
 def kinds(message: Message) -> list[str]:
