@@ -17,6 +17,8 @@ from mn_dsmip.check.flow import Condition, Flow, Group, Item, Prohibition, Step,
 from mn_dsmip.check.model import Message, Value
 from mn_dsmip.check.session import Session
 
+MAX_ATTEMPTS = 64  # places at which a sequence is tried
+
 
 class Outcome(Enum):
     """What became of a step."""
@@ -71,42 +73,21 @@ def match(session: Session, flow: Flow) -> Match:
 def fold(session: Session) -> tuple[list[Message], list[tuple[Message, Message]]]:
     """The session's messages without repetitions, and each repetition with what it repeats.
 
-    IKE and DNS repeat octet by octet (RFC 7296 2.1). A Binding Update is sent again with a higher sequence number
-    (RFC 6275 11.8): of those, the one that was answered counts.
+    IKE, DNS and ESP repeat octet by octet (RFC 7296 2.1). A Binding Update is sent again with a higher sequence number
+    (RFC 6275 11.8): of those the one that counts is kept, together with its acknowledgement.
     """
     kept: list[Message] = []
     repeats: list[tuple[Message, Message]] = []
     seen: dict[tuple[str, str], Message] = {}
-    answered = {update.frame for update, answer in session.exchanges if answer is not None}
     for message in session.messages:
         key = (message.source, message.content)
-        if message.content and key in seen:
-            repeats.append((message, seen[key]))
-            continue
-        if message.content:
-            seen[key] = message
-        earlier = _unanswered(kept, message, answered)
-        if earlier is not None:
-            kept.remove(earlier)
-            repeats.append((earlier, message))
-        kept.append(message)
+        first = seen.setdefault(key, message) if message.content else message
+        counts = session.repeated.get(message.frame, first)
+        if counts is message:
+            kept.append(message)
+        else:
+            repeats.append((message, counts))
     return kept, repeats
-
-
-def _unanswered(kept: list[Message], message: Message, answered: set[int]) -> Message | None:
-    """The Binding Update that `message` sends again: the last one, of the same purpose, if nobody answered it.
-
-    With user data in between it is not sent again: there was a binding to use.
-    """
-    if message.kind != "binding_update":
-        return None
-    telling = ("binding_update", "binding_acknowledgement", "tunnelled")
-    last = next((one for one in reversed(kept) if one.kind in telling), None)
-    if last is None or last.kind != "binding_update" or last.frame in answered:
-        return None
-    same = last.get("home_address") == message.get("home_address")
-    purpose = bool(last.number("lifetime")) == bool(message.number("lifetime"))
-    return last if same and purpose and last.number("sequence") != message.number("sequence") else None
 
 
 class _Matcher:
@@ -165,9 +146,33 @@ class _Matcher:
             return self._any_order(item, start, end)
         if item.kind == "repeat":
             return self._repeat(item, start, end)
-        if item.optional and self._begin(item, start, end) is None:
-            return self._skip(item, start)
-        return self._items(item.members, start, end)
+        return self._sequence(item, start, end)
+
+    def _sequence(self, group: Group, start: int, end: int) -> int:
+        """Its first place where all of it is found: a lost ping is followed by another. If there is none, its first."""
+        place = self._begin(group, start, end)
+        if group.optional and place is None:
+            return self._skip(group, start)
+        for _ in range(MAX_ATTEMPTS):
+            if place is None:
+                break
+            before = self._state()
+            after = self._items(group.members, place, end)
+            if self._whole_since(before):
+                return after
+            self._restore(before)
+            place = self._begin(group, place + 1, end)
+        return self._items(group.members, start, end)
+
+    def _state(self) -> tuple[int, set[int], dict[str, Value], dict[str, str]]:
+        return len(self.match.results), set(self.used), dict(self.variables), dict(self.roles)
+
+    def _restore(self, state: tuple[int, set[int], dict[str, Value], dict[str, str]]) -> None:
+        results, self.used, self.variables, self.roles = state
+        del self.match.results[results:]
+
+    def _whole_since(self, state: tuple[int, set[int], dict[str, Value], dict[str, str]]) -> bool:
+        return all(one.outcome is not Outcome.MISSING for one in self.match.results[state[0] :])
 
     def _any_order(self, group: Group, start: int, end: int) -> int:
         if group.optional and self._begin(group, start, end) is None:
@@ -178,12 +183,10 @@ class _Matcher:
         """Rounds, one after the other; those beyond the least number only when they are whole."""
         least = 0 if group.optional else group.least
         for done in range(group.most):
-            before = (len(self.match.results), set(self.used), dict(self.variables), dict(self.roles))
+            before = self._state()
             after = self._items(group.members, start, end) if self._goes_on(group, done, start, end) else start
-            whole = all(one.outcome is not Outcome.MISSING for one in self.match.results[before[0] :])
-            if done >= least and (after == start or not whole):
-                del self.match.results[before[0] :]
-                _, self.used, self.variables, self.roles = before
+            if done >= least and (after == start or not self._whole_since(before)):
+                self._restore(before)
                 return start if done else self._skip(group, start)
             start = after
         return start

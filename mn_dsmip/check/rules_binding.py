@@ -240,7 +240,7 @@ def overwrite_refresh(session: Session) -> Iterator[Check]:
     """A refresh extends the binding that exists; it replaces nothing."""
     for start, end in session.bound:
         last = end.frame if end else float("inf")
-        for update in session.of("binding_update"):
+        for update in session.new_updates:
             if start.frame < update.frame < last and update.number("lifetime"):
                 yield check(update, "overwrite", False, update.flag("overwrite"), holds=not update.flag("overwrite"))
 
@@ -259,7 +259,7 @@ def ipv4_option(session: Session) -> Iterator[Check]:
             asks = message.flag("ipv4_prefix_request")
             yield check(message, "ipv4_prefix_request", False, asks, holds=not asks)
             found = message.text("ipv4_home_address")
-            if given:
+            if given and message in session.new_updates:
                 yield check(message, "ipv4_home_address", f"{given}, as registered", found, holds=found == given)
 
 

@@ -14,7 +14,8 @@ from mn_dsmip.check.flow import Flow, Step
 from mn_dsmip.check.match import Match, Outcome, StepResult, match
 from mn_dsmip.check.model import Message
 from mn_dsmip.check.rule import Check, Rule, RuleResult, judge
-from mn_dsmip.check.session import Session, separate
+from mn_dsmip.check.separate import separate
+from mn_dsmip.check.session import Session
 
 PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
 FAILING = (Outcome.DIFFERENT, Outcome.MISSING, Outcome.FORBIDDEN)

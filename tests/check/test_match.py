@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from mn_dsmip.check.flow import load, parse
 from mn_dsmip.check.match import Outcome, fold, match
 from mn_dsmip.check.model import Message
-from mn_dsmip.check.session import separate
+from mn_dsmip.check.separate import separate
 from mn_dsmip.check.verdict import FAIL, INCONCLUSIVE, PASS
 from tests.check.conftest import FLOW, Case, Check, judged, messages_of
 from tests.check.forge import PUBLISHED, Forger, Subscriber, write_capture, write_keys
@@ -71,8 +71,8 @@ def test_repeated_ike_request(good: list[Message]) -> None:
     assert judged(good + again).verdict == PASS
 
 
-def test_update_sent_again_with_higher_sequence(tmp_path: Path) -> None:
-    """BU 1 is lost, BU 2 answered: the answered one is the step, the first is told as what it is."""
+def sent_twice(answered: int) -> Forger:
+    """BU 1, BU 2, then one acknowledgement, of either."""
     forger = Forger(replace(PUBLISHED, overwrite=True))
     forger.router_advertisement()
     forger.discovery()
@@ -80,32 +80,56 @@ def test_update_sent_again_with_higher_sequence(tmp_path: Path) -> None:
     forger.ike_auth()
     forger.create_child_sa()
     forger.registration(1)
-    forger.frames = [one for one in forger.frames if one.name != "ba-1"]
     forger.registration(2)
+    frames = {one.name: one for one in forger.frames}
+    frames["ba-1"].time, frames["bu-2"].time = frames["bu-2"].time, frames["ba-1"].time
+    forger.frames = [one for one in forger.frames if one.name != f"ba-{3 - answered}"]
     forger.pings()
     forger.registration(3, first=False)
     forger.deregistration(4)
     forger.delete()
-    messages = written(tmp_path, forger)
+    return forger
+
+
+@pytest.mark.parametrize("answered", [1, 2])
+def test_update_sent_again_with_higher_sequence(answered: int, tmp_path: Path) -> None:
+    """RFC 6275: an acknowledgement may answer any outstanding update. That one is the step, the other repeats it."""
+    messages = written(tmp_path, sent_twice(answered))
     verdict = judged(messages)
     (judgement,) = verdict.judgements
     numbers = {one.frame: one.number("sequence") for one in messages if one.kind == "binding_update"}
-    assert [(numbers[one.frame], numbers[other.frame]) for one, other in judgement.match.repeats] == [(1, 2)]
+    repeats = [(numbers[one.frame], numbers[other.frame]) for one, other in judgement.match.repeats]
+    assert repeats == [(3 - answered, answered)]
     assert verdict.verdict == PASS, judgement.problems
 
 
-def test_late_answer_to_an_earlier_update(good: list[Message]) -> None:
-    """RFC 6275: an acknowledgement may answer any outstanding update, not only the newest."""
-    update = good[15]
-    again = replace(update, frame=16, fields={**update.fields, "sequence": 2, "esp_sequence": 2}, content="other")
-    later = [replace(one, frame=one.frame + 1) if one.frame > 16 else one for one in good]
-    first = replace(update, frame=15)
-    trace = [replace(one, frame=one.frame - 1) if one.frame <= 15 else one for one in later if one is not update]
-    (session,) = separate(sorted([*trace, first, again], key=lambda one: one.frame))
-    answer = next(session.of("binding_acknowledgement"))
-    found = session.update_of(answer)
-    assert found is not None and found.frame == 15
-    assert [one.frame for one, _ in fold(session)[1]] == [16] or fold(session)[1] == []
+def test_answer_that_the_ue_did_not_get(good: list[Message]) -> None:
+    """The capture shows an acknowledgement, the UE repeats its update all the same: the second pair counts."""
+    update, answer = good[15], good[16]
+    numbers = {"sequence": 11, "esp_sequence": 11}
+    again = [
+        replace(update, frame=18, time=update.time + 1.5, fields={**update.fields, **numbers}, content="again"),
+        replace(answer, frame=19, time=answer.time + 1.5, fields={**answer.fields, **numbers}, content="once more"),
+    ]
+    later = [
+        replace(one, frame=one.frame + 2, fields={**one.fields, "sequence": one.number("sequence") + 10})
+        if one.is_mobility
+        else replace(one, frame=one.frame + 2)
+        for one in good[17:]
+    ]
+    verdict = judged([*good[:17], *again, *later])
+    (judgement,) = verdict.judgements
+    assert [(one.frame, other.frame) for one, other in judgement.match.repeats] == [(16, 18), (17, 19)]
+    assert verdict.verdict == PASS, judgement.problems
+
+
+def test_lost_ping_is_followed_by_another(good: list[Message]) -> None:
+    """The first request has no reply: the step is the first request that has one."""
+    trace = [one for one in good if one.frame != 19]
+    (session,) = separate(trace)
+    found = {one.step.name: one.message.frame for one in match(session, load(FLOW)).results if one.message}
+    assert (found["echo-request-in-tunnel"], found["echo-reply-in-tunnel"]) == (24, 25)
+    assert judged([one for one in good if one.frame not in (19, 25)]).verdict == FAIL
 
 
 def test_steps_out_of_order_are_told(good: list[Message]) -> None:

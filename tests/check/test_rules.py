@@ -15,7 +15,7 @@ import pytest
 from mn_dsmip.check.model import Message, Value
 from mn_dsmip.check.rule import Rule, RuleResult, judge
 from mn_dsmip.check.rules import RULES
-from mn_dsmip.check.session import separate
+from mn_dsmip.check.separate import separate
 
 Edit = Callable[[list[Message]], list[Message]]
 CARE_OF, HOME_AGENT, HOME = "2001:db8:f:1::10", "2001:db8:aaaa::1", "2001:db8:1:1::100"

@@ -19,7 +19,7 @@ from mn_dsmip.check.keys import Keys, KeysError
 from mn_dsmip.check.model import Message
 from mn_dsmip.check.rule import judge
 from mn_dsmip.check.rules import RULES
-from mn_dsmip.check.session import separate
+from mn_dsmip.check.separate import separate
 from tests.check.conftest import Case, messages_of
 from tests.check.forge import PUBLISHED, Forger, Frame, write_capture
 
