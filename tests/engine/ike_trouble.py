@@ -8,11 +8,11 @@ from ipaddress import IPv6Address
 
 from mn_dsmip.crypto.certs import Identity
 from mn_dsmip.engine.base import UdpDatagram
-from mn_dsmip.engine.ike.events import IkeFailed, IkeSaEstablished, InitiatorConfig
+from mn_dsmip.engine.ike.events import ChildSaEstablished, IkeFailed, IkeSaEstablished, InitiatorConfig
 from mn_dsmip.wire.ikev2 import Message
 from mn_dsmip.wire.ikev2_numbers import Exchange
 from mn_dsmip.wire.ikev2_payloads import Payload
-from tests.engine.ike_pair import GATEWAY, Pair, Policy, initiator_config, responder_config, to_ue
+from tests.engine.ike_pair import FOR_HOME, GATEWAY, Pair, Policy, initiator_config, responder_config, to_ue
 
 ELSEWHERE = IPv6Address("2001:db8:bad::1")
 
@@ -76,3 +76,37 @@ def replaced(kind: type[Payload], *new: Payload) -> Callable[[list[Payload]], li
         return [*payloads[:position], *new, *payloads[position + 1 :]]
 
     return change
+
+
+def alive(pair: Pair) -> bool:
+    """Both ends still have their SA, and it works."""
+    before = len(pair.ue(ChildSaEstablished))
+    pair.initiator.create_child(FOR_HOME, pair.now)
+    pair.settle()
+    pair.run(30, lambda: not pair.initiator.tasks)
+    return len(pair.ue(ChildSaEstablished)) == len(pair.gateway(ChildSaEstablished)) == before + 1
+
+
+def request(pair: Pair, *payloads: Payload, exchange: int = Exchange.INFORMATIONAL, ahead: int = 0) -> UdpDatagram:
+    """The UE's next request with any content."""
+    number = pair.initiator._next_id + ahead
+    header = Message(pair.initiator.spi_i, pair.initiator.spi_r, exchange, number, (), True, False)
+    return pair.forge(header, list(payloads))
+
+
+def from_gateway(
+    pair: Pair, *payloads: Payload, exchange: int = Exchange.INFORMATIONAL, number: int = 0
+) -> UdpDatagram:
+    """A request of the gateway with any content."""
+    header = Message(pair.initiator.spi_i, pair.initiator.spi_r, exchange, number, (), False, False)
+    return pair.forge(header, list(payloads))
+
+
+def deliver(pair: Pair, datagram: UdpDatagram) -> list[Payload]:
+    """What is answered, opened."""
+    before = len(pair.wire)
+    pair.inject(datagram)
+    pair.quiet()
+    new = [each for _, each in pair.wire[before:]]
+    assert len(new) <= 1
+    return pair.look(new[0])[1] if new else []

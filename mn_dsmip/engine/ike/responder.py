@@ -177,6 +177,8 @@ class IkeResponder:
             if known.peer is None:
                 known.repeat_response(path)
                 self.settle(known)
+            else:
+                self.counters["ike-message-id"] += 1
             return
         try:
             check(Exchange.IKE_SA_INIT, message.payloads)

@@ -292,11 +292,10 @@ class Session:
 
     def _receive_request(self, message: Message, raw: bytes, path: Path, now: float) -> None:
         if message.message_id != self._expected_id or self._answering:
-            repeated = message.message_id == self._expected_id - 1 and self._response
-            if repeated and self._open(message, raw) is not None:
-                self.repeat_response(path)
-            else:
+            if message.message_id != self._expected_id - 1 or not self._response:
                 self.counters["ike-message-id"] += 1
+            elif self._open(message, raw) is not None:
+                self.repeat_response(path)
             return
         if self.closed:
             return
