@@ -15,7 +15,7 @@ from .follow import follow
 from .host import Ipv6Host
 
 HEADINGS = ("node", "state", "home address", "IPv4 home address", "care-of address", "home agent", "left", "packets")
-STATUS_KEYS = ("state", "home_address", "ipv4_home_address", "care_of_address", "home_agent")
+STATUS_KEYS = ("home_address", "ipv4_home_address", "care_of_address", "home_agent")
 USAGE = """usage: dsmip                   what each UE and gateway is doing
        dsmip attach NODE       bootstrap: discovery, IKEv2, registration
        dsmip refresh NODE      extend the binding
@@ -111,13 +111,15 @@ def _row(node: AgentHost) -> tuple[str, ...]:
     except NodeError as problem:
         return (node.name, str(problem), *("-" for _ in HEADINGS[2:]))
     cells = (_cell(status.get(key)) for key in STATUS_KEYS)
+    state = str(status.get("state", "-")).upper()
     left = status.get("lifetime_left")
     packets: dict[str, Any] = status.get("packets") or {}  # Any: JSON
     return (
         node.name,
+        state,
         *cells,
-        "-" if left is None else f"{float(left):.0f} s",
-        f"{packets.get('in', 0)} in, {packets.get('out', 0)} out",
+        f"{float(left):.0f} s" if left else "-",
+        f"{packets.get('up', 0)} up, {packets.get('down', 0)} down",
     )
 
 

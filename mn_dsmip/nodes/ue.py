@@ -3,14 +3,22 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING, Any
 
 from .agent import AgentHost
+from .control import ANSWER_SECONDS
+from .errors import NodeError
 from .home_operator import Subscriber
 from .host import Stage
 
 if TYPE_CHECKING:
     from .network import Network
+
+
+ATTACHED = "attached"
+AT_REST = ("idle", "failed")
+LOOK_SECONDS = 0.02  # between two looks at the state
 
 
 class UE(AgentHost):
@@ -56,6 +64,24 @@ class UE(AgentHost):
             "ike": {"profile": self.profile, "ca": "ca.pem"},
             "binding": {"lifetime": self.lifetime},
         }
+
+    def ask(self, command: str, timeout: float = ANSWER_SECONDS) -> Any:
+        """As every agent; `attach` waits for the access first, and is content with one that is under way or done."""
+        if command == "attach" and self._await_attachable(time.monotonic() + timeout) == ATTACHED:
+            return self.status()
+        return super().ask(command, timeout)
+
+    def _await_attachable(self, deadline: float) -> str:
+        """The state once there is a care-of address and nothing is under way; NodeError when that takes too long."""
+        while True:
+            status = self.status()
+            state = str(status["state"]).lower()
+            if status.get("care_of_address") and state in (*AT_REST, ATTACHED):
+                return state
+            if time.monotonic() > deadline:
+                missing = f"it is still {state}" if status.get("care_of_address") else "it has no care-of address"
+                raise NodeError(f"{self.name} did not attach: {status.get('problem') or missing}")
+            time.sleep(LOOK_SECONDS)
 
     def describe(self) -> dict[str, Any]:
         return {**super().describe(), "imsi": self.subscriber.imsi, "apn": self.apn}

@@ -14,6 +14,7 @@ import signal
 import socket
 import sys
 import time
+from ipaddress import IPv6Address
 from pathlib import Path
 
 TENTATIVE = 0x40  # <linux/if_addr.h>
@@ -44,11 +45,12 @@ class Standin:
         return {
             "name": self.name,
             "role": self.role,
-            "state": "ATTACHED" if self.attached else "DETACHED",
+            "state": "attached" if self.attached else "idle",
             "home_address": "2001:db8:100:8000::1" if self.attached and self.role == "ue" else None,
             "ipv4_home_address": "198.51.100.1" if self.attached and self.role == "ue" else None,
-            "lifetime_left": self.left if self.attached else None,
-            "packets": {"in": 0, "out": 0},
+            "lifetime_left": self.left if self.attached else 0,
+            "care_of_address": care_of_address(self.settings["access"]["interface"]) if self.role == "ue" else None,
+            "packets": {"up": 0, "down": 0},
         }
 
     def serve(self, ready: int) -> None:
@@ -77,15 +79,18 @@ class Standin:
 
 def await_care_of_address(interface: str) -> None:
     deadline = time.monotonic() + ACCESS_SECONDS
-    while not any(usable(line.split(), interface) for line in Path("/proc/net/if_inet6").read_text().splitlines()):
+    while care_of_address(interface) is None:
         if time.monotonic() > deadline:
             sys.exit(f"stand-in: no care-of address on {interface}")
         time.sleep(0.02)
 
 
-def usable(fields: list[str], interface: str) -> bool:
-    _, _, _, scope, flags, name = fields
-    return name == interface and scope == GLOBAL and not int(flags, 16) & TENTATIVE
+def care_of_address(interface: str) -> str | None:
+    for line in Path("/proc/net/if_inet6").read_text().splitlines():
+        digits, _, _, scope, flags, name = line.split()
+        if name == interface and scope == GLOBAL and not int(flags, 16) & TENTATIVE:
+            return str(IPv6Address(bytes.fromhex(digits)))
+    return None
 
 
 def certify(folder: Path, name: str) -> None:

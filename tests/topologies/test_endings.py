@@ -196,9 +196,7 @@ def test_no_ending_cleans_up_by_name(tmp_path: Path) -> None:
 def test_an_agent_that_does_not_start_ends_the_run_with_its_words(tmp_path: Path) -> None:
     run = run_mn(tmp_path, "s2c,ues=2", "--test", "none", standin=True, TEST_NEVER_READY="ue2")
     assert run.status == 1
-    assert (
-        "ue2 was not ready: it ended with status 1; its last words: stand-in: no subscription for me" in run.output
-    )
+    assert "ue2 was not ready: it ended with status 1; its last words: stand-in: no subscription for me" in run.output
     assert "*** Done" in run.output
     assert run.count("udp.port == 9") == 1
 

@@ -123,7 +123,7 @@ def test_the_prompt_shows_and_steers_agents(standin_run: Run) -> None:
     header = next(line for line in standin_run.output.splitlines() if line.startswith("node "))
     assert header.startswith("node  state     home address")
     assert standin_run.lines("ue1 ")[0].split()[:3] == ["ue1", "ATTACHED", "2001:db8:100:8000::1"]
-    assert standin_run.lines("ue3 ")[-1].split()[:2] == ["ue3", "DETACHED"]
+    assert standin_run.lines("ue3 ")[-1].split()[:2] == ["ue3", "IDLE"]
     assert "no UE or gateway is called 'nobody'; there is: pgw, ue1, ue2, ue3" in standin_run.output
     assert "usage: dsmip" in standin_run.output
 
