@@ -158,6 +158,8 @@ class Driver:
             return {}
         if command == "status":
             return {**self._identity, **self.engine.status(self.now())}
+        if command == "attach" and self.engine.status(self.now())["state"] == "ATTACHED":
+            return {**self._identity, **self.engine.status(self.now())}
         call = getattr(self.engine, command, None)
         if call is None:
             raise CommandFailed(f"a {self._identity['role']} knows no command {command}")

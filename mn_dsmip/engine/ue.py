@@ -13,7 +13,7 @@ from .discovery import Discovery, DiscoveryFailed, DnsDiscovery, HomeAgentFound,
 from .effects import AttachFailed, DetachFinished, StateChanged
 from .ike.session import IKE_PORT, NAT_T_PORT
 from .ue_network import UeNetwork
-from .ue_states import TABLE, Access, Step, UeConfig, UeState
+from .ue_states import TABLE, WORKING, Access, Step, UeConfig, UeState
 
 RETRY = Backoff(first=30.0, factor=2.0, limit=600.0, tries=1_000_000)
 """Between attempts of a UE that attaches by itself (TS 24.303 gives no value)."""
@@ -65,10 +65,13 @@ class UserEquipment:
         self._step(Step.LOST)
 
     def attach(self, now: float) -> None:
-        """Begin; ``AttachSucceeded`` or ``AttachFailed`` follows; ``ProtocolError`` without access or when begun."""
-        if self._access is None:
-            raise ProtocolError("there is no access with a care-of address yet")
+        """Begin, as soon as there is an access; ``AttachSucceeded`` or ``AttachFailed`` follows.
+
+        Nothing more happens when an attach is under way; ``ProtocolError`` when attached or detaching.
+        """
         self._wanted = True
+        if self._access is None or self.state in WORKING:
+            return
         self._step(Step.ATTACH)
         self._retry_at = None
         self._discovery = self._make_discovery(self._access)
@@ -110,7 +113,7 @@ class UserEquipment:
         connection, tunnel = self.connection, self.network.tunnel
         mobile = connection.mobile if connection else None
         return {
-            "state": self.state.name.lower(),
+            "state": self.state.name,
             "apn": self.config.apn,
             "home_prefix": _text(connection and connection.home_prefix),
             "home_address": _text(connection and connection.home_address),
