@@ -95,7 +95,8 @@ class _Matcher:
         self.session = session
         self.flow = flow
         self.match = Match()
-        self.messages, self.match.repeats = fold(session)
+        messages, self.match.repeats = fold(session)
+        self.messages = [one for one in messages if one not in session.abandoned]
         self.used: set[int] = set()
         self.variables: dict[str, Value] = {}
         self.roles: dict[str, str] = {}

@@ -153,6 +153,9 @@ class _Text:
         repeats, unasked = judgement.match.repeats, judgement.match.unasked
         if repeats:
             yield "  repetitions: " + ", ".join(f"frame {one.frame} of {other.frame}" for one, other in repeats[:10])
+        if judgement.session.abandoned:
+            lost = [one.frame for one in judgement.session.abandoned]
+            yield f"  attempts at IKE that led to nothing: {len(lost)} messages, frames {min(lost)} to {max(lost)}"
         if unasked:
             yield "  in no step (allowed): " + ", ".join(f"frame {one.frame} {one.kind}" for one in unasked[:10])
 

@@ -77,6 +77,12 @@ class Session:
         return final[-1] if final else None
 
     @cached_property
+    def abandoned(self) -> list[Message]:
+        """IKE messages of attempts that led to nothing: another one followed, with another SPI."""
+        attempts = list(dict.fromkeys(one.text("spi_i") for one in self.of("ike_sa_init")))
+        return [one for one in self.messages if one.is_ike and one.text("spi_i") in attempts[:-1]]
+
+    @cached_property
     def home_prefixes(self) -> list[str]:
         """Every home prefix that IKE handed out, in order."""
         answers = (one for one in self.of("ike_auth") if one.get("cfg_type") == "reply")

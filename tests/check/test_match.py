@@ -132,6 +132,21 @@ def test_lost_ping_is_followed_by_another(good: list[Message]) -> None:
     assert judged([one for one in good if one.frame not in (19, 25)]).verdict == FAIL
 
 
+def test_attempt_that_led_to_nothing(tmp_path: Path) -> None:
+    """The first IKE SA is given up half way, the second comes up: only that one is matched."""
+    lost = replace(PUBLISHED, spi_i=bytes.fromhex("0102030405060708"), first_spis=(1, 2), spis=(3, 4))
+    first = Forger(lost, start=1_799_999_990.0)
+    first.ike_sa_init()
+    first.ike_auth()
+    frames = [one for one in first.frames if not one.name.startswith("ike-auth-3")] + Forger().whole().frames
+    write_capture(tmp_path / "trace.pcapng", frames)
+    messages = messages_of(tmp_path / "trace.pcapng", write_keys(tmp_path / "keys", first.subscriber, PUBLISHED))
+    verdict = judged(messages)
+    (judgement,) = verdict.judgements
+    assert verdict.verdict == PASS, judgement.problems
+    assert [one.frame for one in judgement.session.abandoned] == list(range(1, 7))
+
+
 def test_steps_out_of_order_are_told(good: list[Message]) -> None:
     """The answer stands where it is not expected: it is missing, and the nearest candidate is named."""
     late = [replace(one, frame=100) if one.frame == 17 else one for one in good if one.frame <= 21]
