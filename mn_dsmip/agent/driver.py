@@ -158,7 +158,7 @@ class Driver:
             return {}
         if command == "status":
             return {**self._identity, **self.engine.status(self.now())}
-        if command == "attach" and self.engine.status(self.now())["state"] == "ATTACHED":
+        if command == "attach" and self.engine.status(self.now())["state"] == "attached":
             return {**self._identity, **self.engine.status(self.now())}
         call = getattr(self.engine, command, None)
         if call is None:

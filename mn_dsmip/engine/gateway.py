@@ -115,7 +115,7 @@ class Gateway:
         """What a person wants to know; values are text and numbers."""
         bindings = [self._describe(binding, now) for binding in self.home_agent.bindings()]
         return {
-            "state": "ENDING" if self._ending else "SERVING",
+            "state": "ending" if self._ending else "serving",
             "home_agent": str(self.config.policy.home_agent),
             "sessions": len(self._holders),
             "bindings": bindings,

@@ -113,7 +113,7 @@ class UserEquipment:
         connection, tunnel = self.connection, self.network.tunnel
         mobile = connection.mobile if connection else None
         return {
-            "state": self.state.name,
+            "state": self.state.name.lower(),
             "apn": self.config.apn,
             "home_prefix": _text(connection and connection.home_prefix),
             "home_address": _text(connection and connection.home_address),
