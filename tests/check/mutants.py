@@ -120,11 +120,10 @@ def _other_dns_answer(trace: Damaged) -> None:
     home_agent = _ends(trace).destination.packed
 
     def edit(data: bytearray) -> None:
-        at = data.rindex(home_agent)
-        data[at : at + 16] = IPv6Address("2001:db8:aaaa::2").packed
+        data[:] = data.replace(home_agent, IPv6Address("2001:db8:aaaa::2").packed)
 
-    number = next(one for one in trace.ports(53) if trace.frame(one).data.endswith(home_agent))
-    trace.edit_bytes(number, edit)
+    for number in trace.ports(53):
+        trace.edit_bytes(number, edit)
 
 
 def _without_refresh(trace: Damaged) -> None:
