@@ -77,6 +77,7 @@ class Driver:
         self._identity = {"name": name, "role": role}
         self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._due: float | None = None
         self._waiting: list[tuple[tuple[type[Event], ...], asyncio.Future[Event]]] = []
         self._stopping = self._loop.create_future()
         self._broken: BaseException | None = None
@@ -132,8 +133,11 @@ class Driver:
     def _arm(self) -> None:
         due = self.engine.next_timer()
         if self._timer is not None:
+            if due == self._due:
+                return
             self._timer.cancel()
             self._timer = None
+        self._due = due
         if due is not None:
             self._timer = self._loop.call_at(min(due, self.now() + _LONGEST_SLEEP), self._ring)
 
