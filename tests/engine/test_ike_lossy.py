@@ -151,6 +151,7 @@ def test_a_gateway_that_falls_silent(dead: int) -> None:
     pair = make("EAP-AKA", lambda number, datagram: [(0.01, datagram)] if number < dead else [])
     whole_life(pair)
     reasons = [each.reason for each in (*pair.ue(IkeFailed), *pair.ue(IkeSaClosed))]
+    assert not any(each.by_peer for each in pair.ue(IkeSaClosed))
     expected = {
         0: "the gateway does not answer IKE_SA_INIT",
         2: "the gateway does not answer IKE_AUTH any more",

@@ -264,6 +264,32 @@ def test_a_first_child_that_we_do_not_take() -> None:
     assert not pair.ue(ChildSaEstablished) and pair.chart()[8:] == ["--> INFORMATIONAL 4 D", "<-- INFORMATIONAL 4 D"]
 
 
+def test_an_answer_without_child_sa_and_without_a_reason() -> None:
+    pair = Pair()
+    change_answer(7, lambda payloads: payloads[:2], pair)
+    pair.established()
+    assert pair.ue(IkeSaEstablished)[0].child_refused == "the gateway answered without a child SA"
+    assert not pair.ue(ChildSaEstablished)
+
+
+@pytest.mark.parametrize("exchange", [Exchange.IKE_AUTH, Exchange.IKE_SA_INIT + 100, 43])
+def test_a_gateway_that_asks_what_only_a_ue_may_ask(exchange: int) -> None:
+    pair = Pair().established()
+    assert deliver(pair, from_gateway(pair, exchange=exchange)) == [Notify(NotifyType.INVALID_SYNTAX)]
+    assert pair.initiator.counters["ike-unexpected-request"] == 1
+
+
+@pytest.mark.parametrize("version", [0x10, 0x30])
+def test_another_major_version_in_the_middle(version: int) -> None:
+    pair = Pair().established()
+    for genuine in (request(pair), from_gateway(pair)):
+        octets = bytearray(genuine.payload)
+        octets[17] = version
+        assert deliver(pair, genuine._replace(payload=bytes(octets))) == []
+    assert pair.initiator.counters == pair.responder.counters == {"ike-version": 1}
+    assert alive(pair)
+
+
 def test_a_gateway_that_wants_child_sas_of_its_own() -> None:
     pair = Pair().established()
     answer = deliver(pair, from_gateway(pair, Nonce(bytes(32)), exchange=Exchange.CREATE_CHILD_SA))
@@ -291,6 +317,11 @@ def test_child_sas_without_end() -> None:
         pair.quiet()
     assert len(pair.gateway(ChildSaEstablished)) == MAXIMUM_CHILDREN
     assert {each.notify for each in pair.ue(ChildSaFailed)} == {NotifyType.NO_ADDITIONAL_SAS}
+    pair.initiator.delete_child(pair.ue(ChildSaEstablished)[0].child.inbound_spi, pair.now)
+    pair.settle()
+    pair.quiet()
+    assert alive(pair)  # there is room again, for one
+    assert not alive(pair)
 
 
 def test_deletion_of_what_is_not_there() -> None:

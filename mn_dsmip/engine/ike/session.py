@@ -284,9 +284,7 @@ class Session:
             self._request(request.task, request.message_id, now)
             return
         self._next_id = request.message_id + 1
-        if progress is Progress.MORE and not self.closed:
-            self._request(request.task, self._next_id, now)
-        elif self.tasks and self.tasks[0] is request.task:
+        if progress is Progress.DONE and self.tasks:
             self.tasks.popleft()
         self._start_next(now)
 
