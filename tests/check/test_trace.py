@@ -25,7 +25,6 @@ from tests.check.forge import PUBLISHED, Forger, Frame, write_capture
 
 ROOT = Path(__file__).parents[2]
 VECTORS = json.loads((ROOT / "tests" / "vectors" / "check_bootstrap.json").read_text())
-FOREIGN = ROOT.parent / "shared" / "captures"  # captures of other projects, never committed here
 BY_IDENT = {rule.ident: rule for rule in RULES}
 
 
@@ -237,21 +236,19 @@ def test_broken_key_tables(file: str, content: str, says: str, tmp_path: Path) -
         Keys.load(tmp_path / "absent")
 
 
-@pytest.mark.skipif(not FOREIGN.is_dir(), reason="no folder with foreign captures on this machine")
-@pytest.mark.parametrize("capture", sorted(FOREIGN.glob("*/*.pcap")), ids=lambda path: path.name)
-def test_foreign_captures(capture: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_foreign_captures(foreign_captures: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Nobody's traces of ours: a verdict or one line, never a traceback."""
-    assert cli.main([str(capture)]) in (1, 2)
-    output = capsys.readouterr()
-    assert output.out.startswith(("FAIL", "INCONCLUSIVE")) or output.err.count("\n") == 1
+    captures = sorted(foreign_captures.glob("*/*.pcap"))
+    assert captures
+    for capture in captures:
+        assert cli.main([str(capture)]) in (1, 2), capture.name
+        output = capsys.readouterr()
+        assert output.out.startswith(("FAIL", "INCONCLUSIVE")) or output.err.count("\n") == 1, capture.name
 
 
-@pytest.mark.skipif(not FOREIGN.is_dir(), reason="no folder with foreign captures on this machine")
-@pytest.mark.parametrize(
-    ("name", "outcome"), [("mip6-good-mh-chksum", "passed"), ("mip6-bad-mh-chksum", "violated")]
-)
-def test_foreign_checksums(name: str, outcome: str) -> None:
-    (session,) = separate(messages_of(FOREIGN / "zeek" / f"{name}.pcap", None))
+@pytest.mark.parametrize(("name", "outcome"), [("mip6-good-mh-chksum", "passed"), ("mip6-bad-mh-chksum", "violated")])
+def test_foreign_checksums(foreign_captures: Path, name: str, outcome: str) -> None:
+    (session,) = separate(messages_of(foreign_captures / "zeek" / f"{name}.pcap", None))
     assert judge(BY_IDENT["MH-CHECKSUM"], session).outcome == outcome
 
 
