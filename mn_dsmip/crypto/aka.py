@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 
@@ -88,6 +88,11 @@ class Subscriber:
     k: bytes = field(repr=False)
     opc: bytes = field(repr=False)
     amf: bytes = b"\x80\x00"
+
+
+def separated(subscriber: Subscriber) -> Subscriber:
+    """``subscriber`` with the AMF separation bit set, as EAP-AKA' demands of the network (RFC 9048 3.3)."""
+    return replace(subscriber, amf=bytes((subscriber.amf[0] | SEPARATION_BIT,)) + subscriber.amf[1:])
 
 
 @dataclass(frozen=True)

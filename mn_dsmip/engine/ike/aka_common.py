@@ -9,7 +9,18 @@ from dataclasses import dataclass
 
 from ...crypto.kdf import AkaKeys, aka_keys, aka_prime_keys, ck_ik_prime
 from ...wire.codec import WireError
-from ...wire.eap import MAC_LENGTH, AkaPacket, Attribute, Method, with_mac, without_mac
+from ...wire.eap import (
+    MAC_LENGTH,
+    AkaPacket,
+    Attribute,
+    EncrData,
+    Iv,
+    Kdf,
+    Method,
+    SkippableAttribute,
+    with_mac,
+    without_mac,
+)
 
 KDF_CK_IK_PRIME = 1
 """The only key derivation function there is (RFC 9048 3.3)."""
@@ -77,10 +88,15 @@ def exactly_one(packet: AkaPacket, *kinds: type[Attribute]) -> None:
 
 
 def only(packet: AkaPacket, *kinds: type[Attribute]) -> None:
-    """``WireError`` when a non-skippable attribute is not among ``kinds``, or when one of them is repeated."""
+    """``WireError`` when an attribute that we know is not among ``kinds``, or is there twice (RFC 4187 6.3, 10.1).
+
+    AT_KDF alone may be repeated; AT_IV and AT_ENCR_DATA come together or not at all.
+    """
     for each in packet.attributes:
-        if each.number < 128 and not isinstance(each, kinds):
+        if not isinstance(each, (*kinds, SkippableAttribute)):
             raise WireError(f"attribute {type(each).__name__} does not belong into subtype {packet.subtype}")
     for kind in kinds:
-        if len(packet.all(kind)) > 1:
+        if kind is not Kdf and len(packet.all(kind)) > 1:
             raise WireError(f"attribute {kind.__name__} is repeated")
+    if len(packet.all(Iv)) != len(packet.all(EncrData)):
+        raise WireError("of AT_IV and AT_ENCR_DATA one is missing")

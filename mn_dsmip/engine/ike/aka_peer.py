@@ -17,6 +17,10 @@ from .eap_method import EapFailure, EapPacket, EapResult, EapSuccess
 
 IDENTITY_REQUESTS: tuple[type[Attribute], ...] = (eap.AnyIdReq, eap.FullauthIdReq, eap.PermanentIdReq)
 """In the only order in which a server may ask (RFC 4187 4.1.5): each at most once, never backwards."""
+IN_CHALLENGE = (eap.Rand, eap.Autn, eap.Mac, eap.Iv, eap.EncrData, eap.Checkcode, eap.ResultInd)
+"""What both methods have in a challenge (RFC 4187 10.1); what is encrypted there is for fast re-authentication."""
+PREFERS_AKA_PRIME = 0x8000
+"""D bit of AT_BIDDING (RFC 9048 4)."""
 
 
 class _Rejected(Exception):
@@ -26,24 +30,35 @@ class _Rejected(Exception):
 class AkaPeer:
     """One authentication of ``identity`` with ``usim``; raises nothing whatever it receives.
 
-    ``network_name`` is the access network's name that AT_KDF_INPUT must carry (EAP-AKA' only).
+    ``network_name`` is the access network's name that AT_KDF_INPUT must carry (EAP-AKA' only). ``prefers_aka_prime``
+    refuses EAP-AKA with a server that prefers EAP-AKA' too (RFC 9048 4); where EAP-AKA is prescribed it stays off.
     """
 
-    def __init__(self, flavour: Flavour, identity: str, imsi: str, usim: Usim, network_name: bytes = b"") -> None:
+    def __init__(
+        self,
+        flavour: Flavour,
+        identity: str,
+        imsi: str,
+        usim: Usim,
+        network_name: bytes = b"",
+        prefers_aka_prime: bool = False,
+    ) -> None:
         self.counters: Counter[str] = Counter()
         self._flavour = flavour
         self._identity = identity
         self._imsi = imsi
         self._usim = usim
         self._network_name = network_name
+        self._prefers_aka_prime = prefers_aka_prime
+        self._kdfs: list[int] | None = None  # the AT_KDF values that the next challenge must have
         self._transcript = Transcript(flavour)
         self._identity_asked = -1  # index in IDENTITY_REQUESTS of the last one answered
         self._keys: AkaKeys | None = None
-        self._begun = False
+        self._begun = self._ended = False
         self._failed = ""
         self._result_indicated = False
         self._success_notified = False
-        self._last: tuple[bytes, bytes] = (b"", b"")
+        self._last: tuple[bytes, bytes] | None = None
         self._results: deque[EapResult] = deque()
         self._events: list[Event] = []
 
@@ -61,7 +76,10 @@ class AkaPeer:
 
     def receive(self, packet: bytes) -> None:
         """Answer a request, or end with the server's verdict."""
-        if packet == self._last[0]:  # RFC 3748 4.1: a repeated request brings the same response
+        if self._ended:
+            self.counters["eap-unexpected"] += 1
+            return
+        if self._last and packet == self._last[0]:  # RFC 3748 4.1: a repeated request brings the same response
             self._results.append(EapPacket(self._last[1]))
             return
         try:
@@ -73,10 +91,10 @@ class AkaPeer:
             self._success()
         elif parsed.code == Code.FAILURE:
             reason = self._failed or "the network refused the authentication without saying why"
+            self._ended = True
             self._results.append(EapFailure(reason, "RFC 4187 6.3.3"))
         elif parsed.code == Code.REQUEST:
-            self._last = (packet, self._respond(parsed, packet))
-            self._results.append(EapPacket(self._last[1]))
+            self._answer(parsed, packet)
         else:
             self.counters["eap-unexpected"] += 1
 
@@ -85,14 +103,23 @@ class AkaPeer:
         if self._keys is None or self._failed or (self._result_indicated and not self._success_notified):
             self.counters["eap-early-success"] += 1
             return
+        self._ended = True
         self._results.append(EapSuccess(self._keys.msk, self._identity))
 
+    def _answer(self, parsed: Packet, packet: bytes) -> None:
+        if self._begun and parsed.method not in (self._flavour.method, Method.NOTIFICATION):
+            self.counters["eap-other-method"] += 1  # RFC 3748 2.1: one method a conversation, others are discarded
+            return
+        response = self._respond(parsed, packet)
+        self._last = (packet, response)
+        self._results.append(EapPacket(response))
+
     def _respond(self, parsed: Packet, packet: bytes) -> bytes:
-        if parsed.method == Method.IDENTITY and not self._begun:
+        if parsed.method == Method.IDENTITY:
             return Packet(Code.RESPONSE, parsed.identifier, Method.IDENTITY, self._identity.encode()).build()
         if parsed.method == Method.NOTIFICATION:
             return Packet(Code.RESPONSE, parsed.identifier, Method.NOTIFICATION).build()
-        if parsed.method != self._flavour.method and not self._begun:
+        if parsed.method != self._flavour.method:
             self.counters["eap-other-method"] += 1
             return Packet(Code.RESPONSE, parsed.identifier, Method.NAK, bytes((self._flavour.method,))).build()
         self._begun = True
@@ -100,7 +127,7 @@ class AkaPeer:
             return self._respond_aka(AkaPacket.parse(parsed), packet)
         except WireError as error:
             self.counters["eap-client-error"] += 1
-            self._failed = f"we refused the network's EAP-AKA message: {error}"
+            self._failed = self._failed or f"we refused the network's EAP-AKA message: {error}"
             return self._aka(parsed.identifier, Subtype.CLIENT_ERROR, eap.ClientErrorCode())
         except (AuthenticationRejected, _Rejected) as error:
             self.counters["eap-authentication-reject"] += 1
@@ -131,20 +158,27 @@ class AkaPeer:
     def _answer_challenge(self, request: AkaPacket, packet: bytes) -> bytes:
         if self._keys:
             raise WireError("a second challenge")
-        only(request, eap.Rand, eap.Autn, eap.Mac, eap.KdfInput, eap.Kdf)
+        only(request, *IN_CHALLENGE, *((eap.Kdf, eap.KdfInput) if self._flavour is AKA_PRIME else (eap.Bidding,)))
         exactly_one(request, eap.Rand, eap.Autn, eap.Mac)
+        if self._flavour is AKA_PRIME and not self._agree_on_kdf(request.all(eap.Kdf)):
+            return self._aka(request.identifier, Subtype.CHALLENGE, eap.Kdf(KDF_CK_IK_PRIME))
         rand, autn = request.get(eap.Rand), request.get(eap.Autn)
         assert rand and autn
-        kdfs = self._check_prime(request, autn.value) if self._flavour is AKA_PRIME else ()
+        if self._flavour is AKA_PRIME:
+            self._check_prime(request.all(eap.KdfInput), autn.value)
         try:
             result = self._usim.authenticate(rand.value, autn.value)
         except SynchronizationFailed as failure:
             self.counters["eap-synchronization-failure"] += 1
-            return self._aka(request.identifier, Subtype.SYNCHRONIZATION_FAILURE, eap.Auts(failure.auts), *kdfs)
+            return self._aka(
+                request.identifier, Subtype.SYNCHRONIZATION_FAILURE, eap.Auts(failure.auts), *request.all(eap.Kdf)
+            )
         self._events.append(SqnAdvanced(self._imsi, self._usim.sqn))
         keys = self._derive(request, result, autn.value)
         check_mac(self._flavour, packet, keys)
-        checkcode = request.get(eap.Checkcode)
+        bidding, checkcode = request.get(eap.Bidding), request.get(eap.Checkcode)
+        if bidding and bidding.flags & PREFERS_AKA_PRIME and self._prefers_aka_prime:
+            raise _Rejected("it prefers EAP-AKA' as we do, and yet EAP-AKA came about (RFC 9048 4)")
         if checkcode and not self._transcript.matches(checkcode.value):
             raise WireError("AT_CHECKCODE does not match our identity round")
         self._keys = keys
@@ -160,26 +194,38 @@ class AkaPeer:
         name = request.get(eap.KdfInput)
         return derive(self._flavour, self._identity, result.ck, result.ik, autn, name.network_name if name else b"")
 
-    def _check_prime(self, request: AkaPacket, autn: bytes) -> tuple[eap.Kdf, ...]:
-        """The demands of RFC 9048 3.1 and 3.2 on a challenge; what fails counts as a wrong AUTN."""
-        kdfs, names = request.all(eap.Kdf), request.all(eap.KdfInput)
-        if len(kdfs) != 1 or kdfs[0].kdf != KDF_CK_IK_PRIME:
+    def _agree_on_kdf(self, attributes: list[eap.Kdf]) -> bool:
+        """Whether the server's first key derivation function is ours; if not, ours is asked for (RFC 9048 3.2)."""
+        offered = [each.kdf for each in attributes]
+        if self._kdfs is not None:
+            if offered != self._kdfs:
+                raise WireError("the AT_KDF attributes are not the ones that we agreed on (RFC 9048 3.2)")
+            return True
+        if KDF_CK_IK_PRIME not in offered:
             raise _Rejected("it offers no key derivation function that we know")
+        if len(set(offered)) != len(offered):
+            raise _Rejected("it offers a key derivation function twice (RFC 9048 3.2)")
+        first = offered[0] == KDF_CK_IK_PRIME
+        self._kdfs = offered if first else [KDF_CK_IK_PRIME, *offered]
+        return first
+
+    def _check_prime(self, names: list[eap.KdfInput], autn: bytes) -> None:
+        """The demands of RFC 9048 3.1 and 3.3 on a challenge; what fails counts as a wrong AUTN."""
         if len(names) != 1 or not names[0].network_name:
             raise _Rejected("it does not name the access network")
         if not autn[6] & SEPARATION_BIT:
             raise _Rejected("the AMF separation bit is 0 (RFC 9048 3.1)")
         if not _same_network(names[0].network_name, self._network_name):
             raise _Rejected("it names another access network than ours")
-        return tuple(kdfs)
 
     def _answer_notification(self, request: AkaPacket, packet: bytes) -> bytes:
-        only(request, eap.Notification, eap.Mac)
+        only(request, eap.Notification, *((eap.Mac, eap.Iv, eap.EncrData) if self._keys else ()))
         exactly_one(request, eap.Notification)
         notification = request.get(eap.Notification)
         assert notification
         before, success = bool(notification.code & 0x4000), bool(notification.code & 0x8000)
-        if before == bool(self._keys) or (success and before):
+        expected = self._result_indicated and not self._success_notified
+        if before == bool(self._keys) or (success and not expected):
             raise WireError(f"notification {notification.code} at the wrong moment (RFC 4187 6.1)")
         if self._keys:
             check_mac(self._flavour, packet, self._keys)

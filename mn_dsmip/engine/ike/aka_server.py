@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import Callable
 from enum import Enum, auto
 
-from ...crypto.aka import AuthenticationCentre, AuthenticationRejected, Subscriber, Vector
+from ...crypto.aka import AuthenticationCentre, AuthenticationRejected, Subscriber, Vector, separated
 from ...crypto.kdf import AkaKeys
 from ...crypto.suites import Random
 from ...wire import eap
@@ -16,7 +16,7 @@ from ...wire.codec import WireError
 from ...wire.eap import AkaPacket, Attribute, Code, Method, NotificationCode, Packet, Subtype
 from ..base import Event
 from ..effects import SqnAdvanced
-from .aka_common import AKA, AKA_PRIME, KDF_CK_IK_PRIME, Flavour, Transcript, check_mac, derive, exactly_one, seal
+from .aka_common import AKA_PRIME, KDF_CK_IK_PRIME, Flavour, Transcript, check_mac, derive, exactly_one, only, seal
 from .eap_method import EapFailure, EapPacket, EapResult, EapSuccess, imsi_of
 
 
@@ -124,6 +124,7 @@ class AkaServer:
         self._sent = self._request(Subtype.IDENTITY, self._requests.popleft()())
 
     def _take_identity(self, response: AkaPacket, packet: bytes) -> None:
+        only(response, eap.Identity)
         exactly_one(response, eap.Identity)
         identity = response.get(eap.Identity)
         assert identity
@@ -137,9 +138,10 @@ class AkaServer:
 
     def _challenge_if_known(self) -> bool:
         imsi = imsi_of(self._identity, self._flavour.leading)
-        self._subscriber = self._subscribers(imsi) if imsi else None
-        if self._subscriber is None:
+        subscriber = self._subscribers(imsi) if imsi else None
+        if subscriber is None:
             return False
+        self._subscriber = separated(subscriber) if self._flavour is AKA_PRIME else subscriber
         self._challenge()
         return True
 
@@ -157,7 +159,10 @@ class AkaServer:
         self._request(Subtype.CHALLENGE, *attributes, eap.Mac())
 
     def _resynchronise(self, response: AkaPacket) -> None:
+        only(response, eap.Auts, *((eap.Kdf,) if self._flavour is AKA_PRIME else ()))
         exactly_one(response, eap.Auts)
+        if [each.kdf for each in response.all(eap.Kdf)] != ([KDF_CK_IK_PRIME] if self._flavour is AKA_PRIME else []):
+            raise WireError("AT_KDF is not repeated as we sent it (RFC 9048 3.2)")
         auts = response.get(eap.Auts)
         assert auts and self._subscriber and self._vector
         if self._resynchronised:
@@ -172,8 +177,9 @@ class AkaServer:
 
     def _take_challenge(self, response: AkaPacket, packet: bytes) -> None:
         assert self._keys and self._vector and self._subscriber
-        if self._flavour is not AKA and response.get(eap.Kdf):
+        if self._flavour is AKA_PRIME and response.get(eap.Kdf):
             raise WireError("the UE wants a key derivation function that we do not have")
+        only(response, eap.Res, eap.Mac, eap.Checkcode, eap.Iv, eap.EncrData)
         exactly_one(response, eap.Res, eap.Mac)
         check_mac(self._flavour, packet, self._keys)
         res, checkcode = response.get(eap.Res), response.get(eap.Checkcode)
