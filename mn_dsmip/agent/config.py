@@ -7,25 +7,20 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
-import yaml
 from cryptography import x509
 
-from ..crypto.aka import Subscriber, opc_from_op
 from ..crypto.certs import Identity, load_certificates, load_key
 from ..crypto.suites import CryptoError
 from ..engine.base import IPAddress
 from ..engine.discovery import ha_apn_fqdn
 from ..engine.gateway_policy import ApnPools, Subscription
 from ..engine.ike.proposals import PROFILES, Offer, Profile, parse_offer
-from ..engine.leases import HOME_PREFIX_LENGTH
 from ..wire.ikev2_numbers import Protocol
-from .document import Section, load
-from .errors import ConfigError
+from .document import Section, load, load_empty
+from .provisioning import KEY_OCTETS, load_subscribers, read_identity, read_keys, read_pools
 
 LONGEST_LIFETIME = 262_140
 """Seconds that fit a binding's lifetime (RFC 6275 6.1.7)."""
-KEY_OCTETS = 16
-DEFAULT_AMF = b"\x80\x00"
 
 
 @dataclass(frozen=True)
@@ -152,7 +147,8 @@ def load_gateway(path: Path) -> GatewaySettings:
     address, ipv4_address = addresses.ipv6("ipv6"), addresses.ipv4("ipv4")
     addresses.finish()
     psk = _psk(top)
-    apns = _apns(top)
+    owned: list[IPAddress] = [address, *([ipv4_address] if ipv4_address else [])]
+    apns = read_pools(top, owned)
     store = top.file("subscribers")
     if store is None and psk is None:
         raise top.problem("subscribers", "missing: the file with the subscriber store")
@@ -165,7 +161,7 @@ def load_gateway(path: Path) -> GatewaySettings:
         ipv4_address=ipv4_address,
         subscriptions=subscriptions,
         apns=apns,
-        dns=tuple(each for each in top.addresses("dns") if isinstance(each, IPv6Address)),
+        dns=_dns(top),
         profile=_profile(ike),
         identity=_identity(ike, required=psk is None),
         fqdn=ike.text("fqdn", str(address)),
@@ -185,6 +181,14 @@ def load_gateway(path: Path) -> GatewaySettings:
     return settings
 
 
+def _dns(top: Section) -> tuple[IPv6Address, ...]:
+    servers = top.addresses("dns")
+    for each in servers:
+        if not isinstance(each, IPv6Address):
+            raise top.problem("dns", f"{each} is not an IPv6 address; UEs are told IPv6 ones (RFC 7296 3.15.1)")
+    return tuple(each for each in servers if isinstance(each, IPv6Address))
+
+
 def _check_role(top: Section, role: str) -> None:
     found = top.choice("role", ("ue", "gateway"), role)
     if found != role:
@@ -195,12 +199,6 @@ def _subsection(top: Section, key: str) -> Section:
     """A section that may be missing: then every key has its default."""
     found = top.section(key)
     return found if found is not None else load_empty(top.path, key)
-
-
-def load_empty(path: Path, name: str) -> Section:
-    """A section without keys."""
-    empty = yaml.MappingNode("tag:yaml.org,2002:map", [], yaml.Mark(str(path), 0, 0, 0, "", 0))
-    return Section(path, f"{name}.", empty)
 
 
 def _common(top: Section, device: str) -> Common:
@@ -236,31 +234,11 @@ def _usim(top: Section, required: bool) -> Usim:
     if file is not None:
         section.finish()
         section = load(file)
-    imsi, mcc, mnc = _imsi(section)
-    k, opc = _keys(section) if required or section.has("k") else (bytes(KEY_OCTETS), bytes(KEY_OCTETS))
+    imsi, mcc, mnc = read_identity(section)
+    k, opc = read_keys(section) if required or section.has("k") else (bytes(KEY_OCTETS), bytes(KEY_OCTETS))
     section.has("amf")
     section.finish()
     return Usim(imsi, mcc, mnc, k, opc)
-
-
-def _imsi(section: Section) -> tuple[str, str, str]:
-    imsi, mcc, mnc = section.text("imsi"), section.text("mcc"), section.text("mnc")
-    if not (imsi.isascii() and imsi.isdigit() and 6 <= len(imsi) <= 15):
-        raise section.problem("imsi", f"{imsi!r} is not 6 to 15 digits (TS 23.003 2.2); quote it to keep leading zeros")
-    if not imsi.startswith(mcc + mnc):
-        raise section.problem("imsi", f"{imsi} does not begin with MCC {mcc} and MNC {mnc}")
-    return imsi, mcc, mnc
-
-
-def _keys(section: Section) -> tuple[bytes, bytes]:
-    """K, and OPc given or derived from OP (TS 35.206 4.1)."""
-    section.demand_private("a subscriber's keys")
-    k = section.octets("k", KEY_OCTETS)
-    if section.has("opc") == section.has("op"):
-        raise section.problem("opc", "either opc or op is expected, the operator's constant")
-    return k, section.octets("opc", KEY_OCTETS) if section.has("opc") else opc_from_op(
-        k, section.octets("op", KEY_OCTETS)
-    )
 
 
 def _profile(ike: Section) -> Profile:
@@ -323,63 +301,3 @@ def _identity(ike: Section, required: bool) -> Identity | None:
 
 def _reason(problem: Exception) -> str:
     return (problem.strerror or str(problem)) if isinstance(problem, OSError) else str(problem)
-
-
-def _apns(top: Section) -> dict[str, ApnPools]:
-    pools = top.section("pools", required=True)
-    assert pools
-    ipv6, ipv4 = pools.section("ipv6", required=True), pools.section("ipv4")
-    assert ipv6
-    found = {}
-    names4 = ipv4.take_keys() if ipv4 else []
-    for apn in ipv6.take_keys():
-        prefix = ipv6.ipv6_network(apn)
-        if prefix.prefixlen > HOME_PREFIX_LENGTH:
-            raise ipv6.problem(apn, f"{prefix} is narrower than the /64 that a home network prefix needs")
-        found[apn.lower()] = ApnPools(prefix, ipv4.ipv4_network(apn) if ipv4 and apn in names4 else None)
-    for apn in names4:
-        if apn.lower() not in found and ipv4:
-            raise ipv4.problem(apn, "this APN has no pool of IPv6 prefixes")
-    pools.finish()
-    return found
-
-
-def load_subscribers(path: Path, apns: dict[str, ApnPools]) -> dict[str, Subscription]:
-    """Read a subscriber store: a list under ``subscribers``, or the list itself."""
-    top = load_list(path, "subscribers")
-    found: dict[str, Subscription] = {}
-    for entry in top:
-        imsi, _, _ = _imsi(entry)
-        k, opc = _keys(entry)
-        amf = entry.octets("amf", 2) if entry.has("amf") else DEFAULT_AMF
-        allowed = tuple(each.lower() for each in entry.texts("apns")) or tuple(apns)
-        for apn in allowed:
-            if apn not in apns:
-                raise entry.problem("apns", f"APN {apn} has no pools; known are {', '.join(apns)}")
-        prefix = entry.ipv6_network("prefix") if entry.has("prefix") else None
-        if prefix is not None and prefix.prefixlen != HOME_PREFIX_LENGTH:
-            raise entry.problem("prefix", f"{prefix} is not a /64")
-        if imsi in found:
-            raise entry.problem("imsi", f"{imsi} stands here a second time")
-        found[imsi] = Subscription(
-            Subscriber(imsi, k, opc, amf), allowed, prefix, entry.ipv4("ipv4"), entry.flag("barred", False)
-        )
-        entry.finish()
-    return found
-
-
-def load_list(path: Path, key: str) -> list[Section]:
-    """The mappings of a file that holds a list, bare or under ``key``."""
-    try:
-        node = yaml.compose(path.read_text(), Loader=yaml.SafeLoader)
-    except OSError as problem:
-        raise ConfigError(path, None, f"cannot be read: {problem.strerror}") from None
-    except (yaml.YAMLError, UnicodeDecodeError):
-        node = None
-    if isinstance(node, yaml.SequenceNode):
-        items = [each for each in node.value if isinstance(each, yaml.MappingNode)]
-        return [Section(path, f"{key}[{index}].", each) for index, each in enumerate(items)]
-    top = load(path)
-    entries = top.sections(key)
-    top.finish()
-    return entries

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import yaml
+from yaml.reader import ReaderError
 
 from ..engine.base import IPAddress
 from .errors import ConfigError
@@ -77,14 +78,7 @@ class Section:
         node = self._nodes[key][1]
         if not isinstance(node, yaml.SequenceNode):
             raise self.problem(key, "a list is expected")
-        found = []
-        for index, each in enumerate(node.value):
-            if not isinstance(each, yaml.MappingNode):
-                raise ConfigError(
-                    self.path, each.start_mark.line + 1, f"{self._name}{key}[{index}]: a mapping is expected"
-                )
-            found.append(Section(self.path, f"{self._name}{key}[{index}].", each))
-        return found
+        return _sections(self.path, f"{self._name}{key}", node)
 
     def take_keys(self) -> list[str]:
         """All keys, for mappings whose keys are names; they count as taken."""
@@ -204,18 +198,29 @@ def _is_null(node: yaml.Node) -> bool:
 
 def load(path: Path) -> Section:
     """The mapping that a file holds, its ``version`` checked; ``ConfigError`` when there is none."""
-    try:
-        text = path.read_text()
-    except (OSError, UnicodeDecodeError) as problem:
-        reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
-        raise ConfigError(path, None, f"cannot be read: {reason}") from None
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as problem:
-        line = problem.problem_mark.line + 1 if problem.problem_mark else None
-        raise ConfigError(path, line, f"is not YAML: {problem.problem or problem.context}") from None
-    except yaml.YAMLError as problem:
-        raise ConfigError(path, None, f"is not YAML: {problem}") from None
+    return _mapping(path, _compose(path))
+
+
+def load_sections(path: Path, key: str) -> list[Section]:
+    """The mappings of a list, which is the whole file or stands below ``key``."""
+    node = _compose(path)
+    if isinstance(node, yaml.SequenceNode):
+        return _sections(path, key, node)
+    top = _mapping(path, node)
+    if not top.has(key):
+        raise top._missing(key)
+    entries = top.sections(key)
+    top.finish()
+    return entries
+
+
+def load_empty(path: Path, name: str) -> Section:
+    """A section without keys, for one that may be missing."""
+    empty = yaml.MappingNode("tag:yaml.org,2002:map", [], yaml.Mark(str(path), 0, 0, 0, "", 0))
+    return Section(path, f"{name}.", empty)
+
+
+def _mapping(path: Path, node: yaml.Node | None) -> Section:
     if not isinstance(node, yaml.MappingNode):
         raise ConfigError(path, 1, "a mapping of keys and values is expected")
     section = Section(path, "", node)
@@ -223,3 +228,30 @@ def load(path: Path) -> Section:
     if version != FORMAT_VERSION:
         raise section.problem("version", f"{version} is not understood, {FORMAT_VERSION} is")
     return section
+
+
+def _sections(path: Path, name: str, node: yaml.SequenceNode) -> list[Section]:
+    found = []
+    for index, each in enumerate(node.value):
+        if not isinstance(each, yaml.MappingNode):
+            raise ConfigError(path, each.start_mark.line + 1, f"{name}[{index}]: a mapping is expected")
+        found.append(Section(path, f"{name}[{index}].", each))
+    return found
+
+
+def _compose(path: Path) -> yaml.Node | None:
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as problem:
+        reason = problem.strerror if isinstance(problem, OSError) else "it is not UTF-8 text"
+        raise ConfigError(path, None, f"cannot be read: {reason}") from None
+    try:
+        return yaml.compose(text, Loader=yaml.SafeLoader)
+    except yaml.MarkedYAMLError as problem:
+        line = problem.problem_mark.line + 1 if problem.problem_mark else None
+        raise ConfigError(path, line, f"is not YAML: {problem.problem or problem.context}") from None
+    except ReaderError as problem:
+        line = text.count("\n", 0, problem.position) + 1
+        raise ConfigError(
+            path, line, f"is not YAML: unacceptable character #x{ord(text[problem.position]):04x}"
+        ) from None

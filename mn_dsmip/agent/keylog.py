@@ -31,7 +31,7 @@ _ESP_INTEGRITY = {
 }
 _FIXED_FILES = {
     "preferences": "esp.enable_encryption_decode: TRUE\nesp.enable_authentication_check: TRUE\n",
-    "decode_as_entries": "decode_as_entry: udp.port,4191,(none),IPv6\n",
+    "decode_as_entries": "decode_as_entry: udp.port,4191,(none),IPv4\n",  # its dissector takes both versions
 }
 
 

@@ -45,9 +45,10 @@ discovery:
   home_agents: []                  # addresses here make every look-up unnecessary
 
 ike:
-  # profile: modern                or legacy, or `suites: {{ike: [aes256gcm16-prfsha256-curve25519], esp:
-  # [aes256gcm16]}}` method: aka                    or aka-prime dpd: 60                        seconds of silence
-  # before the gateway is asked whether it lives; 0 never asks
+  # profile: modern                or legacy, or a choice of your own in place of it:
+  # suites: {{ike: [aes256gcm16-prfsha256-curve25519], esp: [aes256gcm16]}}
+  # method: aka                    or aka-prime
+  # dpd: 60                        after that many silent seconds ask whether the gateway lives; 0 never asks
   ca: ca.pem                       # who vouches for the gateway
 
 binding:
