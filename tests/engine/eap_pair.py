@@ -164,6 +164,10 @@ class HandWritten:
         named = () if name is None else (eap.KdfInput(name),)
         return self.challenge(*(eap.Kdf(kdf) for kdf in kdfs), *named, *more, **changes)
 
+    def good(self, *more: Attribute) -> bytes:
+        """A challenge of the method."""
+        return self.prime(*more) if self.flavour is AKA_PRIME else self.challenge(*more)
+
     def request(self, subtype: int, *attributes: Attribute) -> bytes:
         self.identifier += 1
         packet = AkaPacket(Code.REQUEST, self.identifier, self.flavour.method, subtype, attributes)
@@ -185,6 +189,7 @@ class HandWritten:
         return self.send(Packet(code, self.identifier).build())
 
 
+IDENTITY_ANSWER = "RESPONSE IDENTITY Identity"
 CLIENT_ERROR = "RESPONSE CLIENT_ERROR ClientErrorCode"
 REJECT = "RESPONSE AUTHENTICATION_REJECT"
 ANSWER = "RESPONSE CHALLENGE Res Mac"
