@@ -25,9 +25,10 @@ def test_the_example_attaches_a_ue_that_reaches_the_correspondent(clone: Path, t
         [*ISOLATED, sys.executable, script],
         cwd=tmp_path,
         input="dsmip\nue1 ping -6 -c1 -W5 cn\nexit\n",
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
-    assert done.returncode == 0, done.stderr
-    assert "ATTACHED" in done.stdout
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^ue1 +ATTACHED ", done.stdout, re.MULTILINE), done.stdout
     assert "1 received" in done.stdout
