@@ -65,6 +65,8 @@ class ControlServer:
                 await writer.drain()
         except (ValueError, ConnectionError):
             pass  # a line beyond the limit, or a client that went away: its connection is all that ends
+        except asyncio.CancelledError:
+            pass  # the agent ends; asyncio of Python 3.11 and 3.12 would print a traceback if this went on
         finally:
             writer.close()
 
@@ -75,6 +77,8 @@ class ControlServer:
             return _encode(ok=True, result=await self._answer(command))
         except CommandFailed as failure:
             return _encode(ok=False, error=str(failure))
+        except asyncio.CancelledError:
+            return _encode(ok=False, error="the agent ends")
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         queue: asyncio.Queue[bytes] = asyncio.Queue()

@@ -7,10 +7,12 @@ is written anew when it is opened. A last line without its end was never relied 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import secrets
 from collections.abc import Iterable
+from contextlib import ExitStack
 from ipaddress import IPv4Address, IPv6Network
 from pathlib import Path
 from typing import Any
@@ -36,22 +38,35 @@ class Store:
         self._path = folder / FILE_NAME
         try:
             folder.mkdir(mode=_PRIVATE_FOLDER, parents=True, exist_ok=True)
-            self._load()
-            self.interface_secret = self.interface_secret or secrets.token_bytes(SECRET_LENGTH)
-            self._descriptor = self._rewrite()
+            self._folder = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            with ExitStack() as opened:
+                opened.callback(os.close, self._folder)
+                self._lock(folder)
+                self._load()
+                self.interface_secret = self.interface_secret or secrets.token_bytes(SECRET_LENGTH)
+                self._descriptor = self._rewrite()
+                opened.pop_all()
         except OSError as problem:
             raise ConfigError(self._path, None, f"cannot be used: {problem.strerror}") from None
+
+    def _lock(self, folder: Path) -> None:
+        """Two agents with one state would use a sequence number twice; the lock goes with the process."""
+        try:
+            fcntl.flock(self._folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(folder, None, "another agent uses it: give each its own `state_dir`") from None
 
     def record(self, changes: Iterable[Durable]) -> None:
         """Make ``changes`` durable before returning."""
         lines = [self._line(each) for each in changes]
         if lines:
-            os.write(self._descriptor, b"".join(lines))
+            _write_all(self._descriptor, b"".join(lines))
             os.fsync(self._descriptor)
 
     def close(self) -> None:
-        """Close the file."""
+        """Close the file, and let other agents use it."""
         os.close(self._descriptor)
+        os.close(self._folder)
 
     def _line(self, change: Durable) -> bytes:
         if isinstance(change, SqnAdvanced):
@@ -97,10 +112,18 @@ class Store:
         fresh = self._path.with_suffix(".new")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
         descriptor = os.open(fresh, flags, _PRIVATE_FILE)
-        os.write(descriptor, b"".join(lines))
-        os.fsync(descriptor)
-        fresh.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        os.fsync(folder)
-        os.close(folder)
+        try:
+            _write_all(descriptor, b"".join(lines))
+            os.fsync(descriptor)
+            fresh.replace(self._path)
+            os.fsync(self._folder)
+        except OSError:
+            os.close(descriptor)
+            raise
         return descriptor
+
+
+def _write_all(descriptor: int, content: bytes) -> None:
+    """A disk that is full takes a part, and says so only when asked to take the rest."""
+    while content:
+        content = content[os.write(descriptor, content) :]
