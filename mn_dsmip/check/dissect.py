@@ -174,6 +174,7 @@ def _binding_acknowledgement(layer: Layer) -> dict[str, Value]:
     if layer.first("mip6.options.ipv4aa"):  # its address has the field names of the IPv4 Home Address option
         fields["ipv4_home_address"] = layer.text("mip6.ipv4ha.ha")
         fields["ipv4_status"] = layer.number("mip6.ipv4aa.sts") or 0
+        fields["ipv4_prefix_length"] = layer.number("mip6.ipv4ha.preflen") or 0
     return fields
 
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shlex
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ VERSION = 1
 MARKS = {"pass": "PASS", "fail": "FAIL", "inconclusive": "INCONCLUSIVE"}
 COLOURS = {"pass": "\x1b[1;32m", "fail": "\x1b[1;31m", "inconclusive": "\x1b[1;33m"}
 PLAIN = "\x1b[0m"
+WIDTH = 118  # columns
 MAX_ALIKE = 12  # frames
 MAX_TOLD = 25  # problems of one kind and UE in the text; the JSON has all
 TSHARK_OPTIONS = "-o esp.enable_encryption_decode:TRUE -o ipv6.exthdr_under_root_protocol_tree:TRUE"
@@ -50,8 +52,13 @@ class _Text:
         yield f"{self.mark(self.verdict.verdict)}  {self.source.capture} against the flow {flow.name}"
         if flow.title:
             yield f"      {flow.title}"
-        keys = f"keys from {self.source.keys}" if self.source.keys else "no keys: what is encrypted cannot be judged"
+        without = "no keys (--keys DIR): what is encrypted cannot be judged"
+        keys = f"keys from {self.source.keys}" if self.source.keys else without
         yield f"      {self.source.packets} packets, {keys}"
+        if len(self.verdict.judgements) > 1:
+            verdicts = [one.verdict for one in self.verdict.judgements]
+            counts = ", ".join(f"{verdicts.count(one)} {one}" for one in MARKS if one in verdicts)
+            yield f"      {len(verdicts)} UEs: {counts}"
         if not self.verdict.judgements:
             yield ""
             yield "Nothing of the flow was found: no IKEv2 exchange, no mobility signalling."
@@ -123,7 +130,7 @@ class _Text:
         yield f"     {one.field}: expected {one.expected}; actual {one.actual}"
         yield f"     clause: {rule.clause}"
         if problem.severity != "note":
-            yield f"     why: {rule.explanation}"
+            yield from _wrapped("     why: ", rule.explanation)
 
     def unseen(self, judgement: Judgement) -> Iterator[str]:
         steps, rules = judgement.unseen_steps, judgement.unseen_rules
@@ -136,12 +143,12 @@ class _Text:
             told = [one.unseen for one in result.differences if one.unseen]
             grouped.setdefault(result.reason or "; ".join(dict.fromkeys(told)), []).append(result.step.name)
         for reason, names in grouped.items():
-            yield f"  - steps {', '.join(names)}: {reason}"
+            yield from _wrapped("  - steps ", f"{', '.join(names)}: {reason}")
         grouped = {}
         for one in rules:
             grouped.setdefault(one.unseen, []).append(one.rule.ident)
         for reason, names in grouped.items():
-            yield f"  - rules {', '.join(names)}: {reason}"
+            yield from _wrapped("  - rules ", f"{', '.join(names)}: {reason}")
 
     def summary(self, judgement: Judgement) -> Iterator[str]:
         outcomes = [one.outcome for one in judgement.rules]
@@ -168,6 +175,10 @@ class _Text:
         keys = f"WIRESHARK_CONFIG_DIR={shlex.quote(str(self.source.keys))} " if self.source.keys else ""
         capture = shlex.quote(str(self.source.capture))
         return f"{keys}tshark -n -r {capture} {TSHARK_OPTIONS} -Y 'frame.number == {frame}' -V"
+
+
+def _wrapped(start: str, text: str) -> list[str]:
+    return textwrap.wrap(start + text, WIDTH, subsequent_indent=" " * len(start), break_on_hyphens=False)
 
 
 def _grouped(problems: list[Problem]) -> list[tuple[Problem, list[int]]]:

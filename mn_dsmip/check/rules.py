@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from mn_dsmip.check import rules_binding, rules_data, rules_ike
+from mn_dsmip.check import rules_binding, rules_data, rules_format, rules_ike
 from mn_dsmip.check.rule import Rule, rules_of
 
-RULES: tuple[Rule, ...] = rules_of(rules_binding, rules_ike, rules_data)
+RULES: tuple[Rule, ...] = rules_of(rules_binding, rules_format, rules_ike, rules_data)

@@ -4,10 +4,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv6Address
 
 from mn_dsmip.check.model import Message
-from mn_dsmip.check.numbers import BU_ACKNOWLEDGEMENT_STATUS_SEQUENCE, FIRST_REJECTING_STATUS, LIFETIME_UNIT, MOBILITY
+from mn_dsmip.check.numbers import BU_ACKNOWLEDGEMENT_STATUS_SEQUENCE, FIRST_REJECTING_STATUS, LIFETIME_UNIT
 from mn_dsmip.check.rule import Check, check, rule, unseen
 from mn_dsmip.check.session import Session, within
 
@@ -114,15 +113,19 @@ def ipv4_acknowledgement(session: Session) -> Iterator[Check]:
 
 @rule("I8", "RFC 5555 4.2", "what came in UDP is answered in UDP, with option 31", sees="mobility")
 def answered_in_udp(session: Session) -> Iterator[Check]:
-    """In IPv4 access the acknowledgement goes back to the port it was asked from and tells whether there is a NAT."""
+    """In IPv4 access the acknowledgement goes back to the port it was asked from and tells whether there is a NAT.
+    Over IPv6 there is nothing to tell."""
     for answer in session.of("binding_acknowledgement"):
         update = session.update_of(answer)
-        if update is None or not update.flag("udp"):
+        if update is None:
+            continue
+        has = "NAT_DETECTION" in answer.items("options")
+        if not update.flag("udp"):
+            yield check(answer, "options", "without NAT_DETECTION", answer.items("options"), holds=not has)
             continue
         asked = (update.get("source_port"), update.get("destination_port"))
         given = (answer.get("destination_port"), answer.get("source_port"))
         yield check(answer, "ports", f"back to {asked[0]} from {asked[1]}", _ports(given), holds=asked == given)
-        has = "NAT_DETECTION" in answer.items("options")
         yield check(answer, "options", "with NAT_DETECTION", answer.items("options"), holds=has)
 
 
@@ -168,26 +171,6 @@ def no_route_optimisation(session: Session) -> Iterator[Check]:
         if message.is_mobility:
             allowed = message.kind not in ROUTE_OPTIMISATION
             yield check(message, "mh_type", "not 1, 2, 3 or 4", message.get("mh_type"), holds=allowed)
-
-
-@rule("MH-CHECKSUM", "RFC 6275 6.1.1, 9.2", "Mobility Header checksums are correct", sees="mobility")
-def mobility_checksum(session: Session) -> Iterator[Check]:
-    """Computed here over the pseudo-header with the home address, since Wireshark does not; a wrong one is dropped."""
-    for message in session.messages:
-        octets = bytes.fromhex(message.text("octets"))
-        if message.is_mobility and octets:
-            wanted = _checksum(octets, message.text("end_source"), message.text("end_destination"))
-            found = int.from_bytes(octets[4:6], "big")
-            yield check(message, "checksum", f"0x{wanted:04x}", f"0x{found:04x}", holds=wanted == found)
-
-
-def _checksum(octets: bytes, source: str, destination: str) -> int:
-    data = IPv6Address(source).packed + IPv6Address(destination).packed + len(octets).to_bytes(4, "big")
-    data += bytes(3) + bytes([MOBILITY]) + octets[:4] + b"\0\0" + octets[6:]
-    total = sum(int.from_bytes(data[index : index + 2], "big") for index in range(0, len(data), 2))
-    while total > 0xFFFF:
-        total = (total & 0xFFFF) + (total >> 16)
-    return total ^ 0xFFFF
 
 
 @rule("MH-CLEAR", "TS 24.303 4.1, RFC 4877 3", "mobility signalling is protected by ESP")
@@ -269,6 +252,21 @@ def implicit_mode(session: Session) -> Iterator[Check]:
     for update in session.of("binding_update"):
         options = update.items("options")
         yield check(update, "options", "no option 6", options, holds="MOBILE_NETWORK_PREFIX" not in options)
+
+
+@rule("BA-IPV4", "RFC 5555 4.5", "a request for an IPv4 home address is answered", severity="warning", sees="mobility")
+def ipv4_answered(session: Session) -> Iterator[Check]:
+    """Option 30 comes with every accepted registration that had option 29, for one address (length 32); a home agent
+    that leaves it out does not know RFC 5555."""
+    for answer in _accepting(session):
+        update = session.update_of(answer)
+        if update is None or not update.number("lifetime") or "IPV4_HOME_ADDRESS" not in update.items("options"):
+            continue
+        has = "IPV4_ADDRESS_ACKNOWLEDGEMENT" in answer.items("options")
+        yield check(answer, "options", "with IPV4_ADDRESS_ACKNOWLEDGEMENT", answer.items("options"), holds=has)
+        if has and answer.number("ipv4_status") < FIRST_REJECTING_STATUS:
+            length = answer.number("ipv4_prefix_length")
+            yield check(answer, "ipv4_prefix_length", IPV4_HOST, length, holds=length == IPV4_HOST)
 
 
 @rule("BA-FLAGS", "RFC 6275 10.3.1, RFC 3963 6.2", "K and R of an acknowledgement follow the update", sees="mobility")

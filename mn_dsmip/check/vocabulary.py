@@ -25,7 +25,7 @@ _UPDATE_WORDS = """
     sequence lifetime alternate_care_of_address ipv4_home_address ipv4_prefix_length ipv4_prefix_request
     ipv4_care_of_address
 """
-_ACKNOWLEDGEMENT_WORDS = "status sequence lifetime refresh_advice ipv4_home_address ipv4_status"
+_ACKNOWLEDGEMENT_WORDS = "status sequence lifetime refresh_advice ipv4_home_address ipv4_prefix_length ipv4_status"
 _DATA_WORDS = "udp protected protocol icmp_type icmp icmp_id icmp_sequence"
 _IKE = _ADDRESSES.union(_IKE_WORDS.split())
 _MOBILITY = _ADDRESSES.union(_MOBILITY_WORDS.split())

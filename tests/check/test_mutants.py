@@ -68,7 +68,6 @@ def test_enough_mutants_are_sealed_again() -> None:
     assert sum(mutant.sealed for mutant in MUTANTS) >= 4
 
 
-@pytest.mark.skipif(not FLOW.with_name("trace.pcapng").exists(), reason="no trace is shipped yet")
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_mutant_of_shipped_trace(mutant: Mutant, tmp_path: Path) -> None:
     case = Case(FLOW.with_name("trace.pcapng"), FLOW.with_name("wireshark"))

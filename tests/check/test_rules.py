@@ -65,6 +65,17 @@ def both(*edits: Edit) -> Edit:
     return edit
 
 
+def octet(frame: int, offset: int, value: int) -> Edit:
+    """The trace with one octet of a Mobility Header changed."""
+
+    def edit(messages: list[Message]) -> list[Message]:
+        octets = bytearray.fromhex(next(one for one in messages if one.frame == frame).text("octets"))
+        octets[offset] = value
+        return having(frame, octets=octets.hex())(messages)
+
+    return edit
+
+
 def over_ipv4(messages: list[Message]) -> list[Message]:
     """The registration as it would be in IPv4 access: in UDP, with options 32 and 31."""
     ports: dict[str, Value] = {"udp": True, "source_port": 4191, "destination_port": 4191}
@@ -155,11 +166,54 @@ FAILURES = (
     ),
     Failure("I11", being(22, kind="home_test_init"), 22, "mh_type: expected not 1, 2, 3 or 4; actual 5"),
     Failure(
-        "MH-CHECKSUM",
-        lambda messages: having(16, octets=messages[15].text("octets").replace("11b7", "11b8"))(messages),
-        16,
-        "checksum: expected 0x11b7; actual 0x11b8",
+        "I8",
+        having(17, options=("NAT_DETECTION",)),
+        17,
+        "options: expected without NAT_DETECTION; actual NAT_DETECTION",
     ),
+    Failure("MH-CHECKSUM", octet(16, 5, 0xB8), 16, "checksum: expected 0x11b7; actual 0x11b8"),
+    Failure("MH-PROTO", octet(16, 0, 58), 16, "payload_proto: expected 59; actual 58"),
+    Failure("MH-RESERVED", octet(16, 3, 1), 16, "reserved: expected 0; actual 1"),
+    Failure("MH-RESERVED", octet(16, 9, 0x02), 16, "reserved: expected 0; actual 0x0002"),
+    Failure("MH-RESERVED", octet(17, 7, 0xE0), 17, "reserved: expected 0; actual 0x0020"),
+    Failure(
+        "MH-OPTIONS",
+        octet(16, 13, 5),
+        16,
+        "options: expected well-formed options; actual IPV4_HOME_ADDRESS has 5 octets instead of 6",
+    ),
+    Failure(
+        "MH-OPTIONS",
+        octet(16, 20, 0x11),  # where the padding was
+        16,
+        "options: expected well-formed options; actual ALTERNATE_CARE_OF_ADDRESS at octet 23 is not aligned to 8n+6; "
+        "the padding at octet 12 is not zero",
+    ),
+    Failure(
+        "MH-OPTIONS",
+        octet(16, 15, 1),
+        16,
+        "options: expected well-formed options; actual IPV4_HOME_ADDRESS has reserved bits set",
+    ),
+    Failure(
+        "MH-OPTIONS",
+        octet(16, 23, 17),
+        16,
+        "options: expected well-formed options; actual ALTERNATE_CARE_OF_ADDRESS at octet 22 reaches beyond the header",
+    ),
+    Failure(
+        "MH-OPTIONS",
+        octet(29, 15, 7),
+        29,
+        "options: expected well-formed options; actual the padding at octet 12 is not zero",
+    ),
+    Failure(
+        "BA-IPV4",
+        having(17, options=()),
+        17,
+        "options: expected with IPV4_ADDRESS_ACKNOWLEDGEMENT; actual nothing",
+    ),
+    Failure("BA-IPV4", having(17, ipv4_prefix_length=24), 17, "ipv4_prefix_length: expected 32; actual 24"),
     Failure("MH-CLEAR", having(16, protected=False), 16, "protected: expected yes; actual no"),
     Failure("MH-SA", having(16, spi=0xBAD), 16, "spi: expected 0xd0000001 or 0xd0000002; actual 0x00000bad"),
     Failure("MH-SA", having(17, spi=0xD0000002), 17, "spi: expected 0xc0000001 or 0xc0000002; actual 0xd0000002"),
