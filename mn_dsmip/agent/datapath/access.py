@@ -14,7 +14,6 @@ from asyncio import AbstractEventLoop, Handle
 from collections import Counter
 from collections.abc import Callable
 from ipaddress import IPv6Address
-from pathlib import Path
 
 from ...engine.base import earliest
 from ...engine.ue_states import Access
@@ -35,6 +34,7 @@ from .rtnetlink import (
     RTNLGRP_LINK,
     RTNLGRP_ND_USEROPT,
     InterfaceAddress,
+    Link,
     Rtnetlink,
 )
 
@@ -166,11 +166,14 @@ class AccessWatch:
         deprecated, temporary = candidate.flags & IFA_F_DEPRECATED, candidate.flags & IFA_F_TEMPORARY
         return deprecated, candidate.address != self._care_of, temporary
 
-    def _describe(self, care_of: IPv6Address) -> Access:
-        link = next(each for each in self._netlink.links() if each.interface == self._index)
-        advertised = int(Path("/proc/sys/net/ipv6/conf", self._interface, "mtu").read_text())
+    def _describe(self, care_of: IPv6Address) -> Access | None:
+        link = self._link()
         prefixes = tuple(self._netlink.on_link_prefixes(self._index))
-        return Access(care_of, tuple(self._servers), prefixes, min(link.mtu, advertised))
+        return Access(care_of, tuple(self._servers), prefixes, link.mtu) if link is not None else None
+
+    def _link(self) -> Link | None:
+        """The interface, unless it has just been taken away."""
+        return next((each for each in self._netlink.links() if each.interface == self._index), None)
 
     def _say(self, access: Access | None) -> None:
         if access != self._announced:
@@ -201,7 +204,8 @@ class AccessWatch:
     def _solicit(self) -> None:
         """Send a Router Solicitation (RFC 4861 4.1); the kernel chooses the source and computes the checksum."""
         message = struct.pack("!BBHI", ROUTER_SOLICITATION, 0, 0, 0)
-        hardware = next((each.hardware_address for each in self._netlink.links() if each.interface == self._index), b"")
+        link = self._link()
+        hardware = link.hardware_address if link is not None else b""
         if hardware:
             padding = -(2 + len(hardware)) % 8
             units = (2 + len(hardware) + padding) // 8

@@ -35,7 +35,7 @@ class Firewall(Protocol):
 def open_firewall(interface: str, node_name: str) -> Firewall:
     """nftables, or the older ip6tables where the kernel lacks those; ``EnvironmentProblem`` when there is neither."""
     reasons = []
-    for kind in (Nftables, Ip6tables):
+    for kind in BACK_ENDS:
         try:
             return kind(interface, _owner(node_name))
         except _Unusable as reason:
@@ -82,7 +82,8 @@ class Nftables:
 
     def close(self) -> None:
         """Remove the table."""
-        _run(["nft", "delete", "table", "ip6", self._table])
+        table = f"table ip6 {self._table}"
+        _run(["nft", "-f", "-"], f"{table}\ndelete {table}\n")
 
 
 class Ip6tables:
@@ -130,6 +131,10 @@ class Ip6tables:
         self._table("-D", *self._jump)
         self._table("-F", self._chain)
         self._table("-X", self._chain)
+
+
+BACK_ENDS: tuple[type[Nftables | Ip6tables], ...] = (Nftables, Ip6tables)
+"""In order of preference."""
 
 
 def _owner(node_name: str) -> str:

@@ -23,7 +23,8 @@ RTM_NEWRULE, RTM_DELRULE = 32, 33
 RTM_NEWNDUSEROPT = 68
 RTNLGRP_LINK, RTNLGRP_IPV6_IFADDR, RTNLGRP_IPV6_ROUTE, RTNLGRP_ND_USEROPT = 1, 9, 11, 20
 
-IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU = 1, 3, 4
+IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, IFLA_AF_SPEC = 1, 3, 4, 26
+IFLA_INET6_CONF, DEVCONF_MTU6 = 2, 2
 IFF_UP = 1
 IFA_ADDRESS, IFA_LOCAL, IFA_FLAGS = 1, 2, 8
 IFA_F_TEMPORARY, IFA_F_NODAD, IFA_F_DADFAILED = 0x01, 0x02, 0x08
@@ -45,7 +46,7 @@ Prefix = IPv4Network | IPv6Network
 
 
 class Link(NamedTuple):
-    """A network interface; ``interface`` is its index."""
+    """A network interface; ``interface`` is its index, ``mtu`` what it takes and what a router allows, in octets."""
 
     interface: int
     name: str
@@ -90,7 +91,7 @@ class Rtnetlink(Netlink):
             _, _, index, _, _ = _LINK.unpack_from(message.body)
             attributes = parse_attributes(message.body[_LINK.size :])
             name = attributes[IFLA_IFNAME].rstrip(b"\0").decode(errors="replace")
-            (mtu,) = struct.unpack("=I", attributes[IFLA_MTU])
+            mtu = min(struct.unpack("=I", attributes[IFLA_MTU])[0], _advertised_mtu(attributes))
             found.append(Link(index, name, mtu, attributes.get(IFLA_ADDRESS, b"")))
         return found
 
@@ -192,6 +193,13 @@ def _explained(action: str, *harmless: int) -> Iterator[None]:
     except OSError as problem:
         if problem.errno not in harmless:
             raise EnvironmentProblem(f"the kernel refused to {action}: {problem.strerror}") from None
+
+
+def _advertised_mtu(attributes: dict[int, bytes]) -> int:
+    """The MTU of Router Advertisements (RFC 4861 4.6.4), or what stands for it where there is no IPv6."""
+    families = parse_attributes(attributes.get(IFLA_AF_SPEC, b""))
+    settings = parse_attributes(families.get(socket.AF_INET6, b"")).get(IFLA_INET6_CONF)
+    return 1 << 32 if settings is None else int(struct.unpack_from("=I", settings, 4 * DEVCONF_MTU6)[0])
 
 
 def _address(index: int, address: IPAddress, prefix_length: int, flags: int) -> bytes:

@@ -12,6 +12,7 @@ from asyncio import AbstractEventLoop
 from collections import Counter
 from collections.abc import Callable
 from contextlib import ExitStack
+from ipaddress import IPv6Address
 
 from ...engine.base import Datagram, Effect, Side
 from ...engine.ue_states import Access
@@ -78,8 +79,14 @@ class UeDatapath:
         if care_of != (before.care_of if before else None):
             self._packets.listen_at(care_of)
             if care_of is not None:
-                self._firewall.protect(care_of)
+                self._protect(care_of)
         self._on_access(access)
+
+    def _protect(self, care_of: IPv6Address) -> None:
+        try:
+            self._firewall.protect(care_of)
+        except EnvironmentProblem:  # it worked when we began; the kernel will answer some packets of ours
+            self.counters["firewall-refused"] += 1
 
     # --- packets
 
