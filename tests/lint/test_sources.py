@@ -60,7 +60,8 @@ def test_no_file_and_no_function_is_too_long(path: Path) -> None:
 
 
 def test_every_source_names_its_licence() -> None:
-    sources = [path for path in FILES if path.suffix in COMMENTED and path.name not in WITHOUT_LICENCE_LINE]
+    commented = [path for path in FILES if path.suffix in COMMENTED and path.name not in WITHOUT_LICENCE_LINE]
+    sources = [path for path in commented if path.parent.name != "wireshark"]  # Wireshark writes those tables itself
     lacking = [
         str(path.relative_to(ROOT))
         for path in sources
