@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -79,7 +80,7 @@ class Driver:
         self._timer: asyncio.TimerHandle | None = None
         self._due: float | None = None
         self._waiting: list[tuple[tuple[type[Event], ...], asyncio.Future[Event]]] = []
-        self._stopping = self._loop.create_future()
+        self._stopping, self._hurry = asyncio.Event(), asyncio.Event()
         self._broken: BaseException | None = None
 
     # --- into the engine and out of it
@@ -89,15 +90,27 @@ class Driver:
         return self._loop.time()
 
     def enter(self, call: Callable[[float], object]) -> None:
-        """Let ``call`` use the engine, then do what the engine wants done."""
+        """Let ``call`` use the engine, then do what the engine wants done; whatever goes wrong ends the agent."""
         try:
             call(self.now())
             self._after()
-        except ProtocolError:
-            self._after()
-            raise
         except Exception as fault:  # noqa: BLE001 - a fault of our own ends the agent in one line
             self._break(fault)
+
+    def _try(self, call: Callable[[float], object]) -> None:
+        """``enter`` for calls that the engine may refuse: ``ProtocolError`` then."""
+        refusal = None
+
+        def attempt(now: float) -> None:
+            nonlocal refusal
+            try:
+                call(now)
+            except ProtocolError as problem:
+                refusal = problem
+
+        self.enter(attempt)
+        if refusal is not None:
+            raise refusal
 
     def receive(self, datagrams: list[Datagram]) -> None:
         """Take a batch from the datapath."""
@@ -149,10 +162,13 @@ class Driver:
         """A fault of ours: note it and end; the traceback is for developers (see ``run``)."""
         if self._broken is None:
             self._broken = fault
-            self.sinks.journal.write(
-                {"event": "agent_broken", "reason": f"{type(fault).__name__}: {fault}"}, self.now()
-            )
+            reason = f"{type(fault).__name__}: {fault}"
+            self.sinks.journal.write({"event": "agent_broken", "reason": reason}, self.now())
         self.stop()
+
+    def _take_unhandled(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """What asyncio would print: an exception out of a callback."""
+        self._break(context.get("exception") or RuntimeError(context["message"]))
 
     # --- commands
 
@@ -160,24 +176,30 @@ class Driver:
         """Carry out a control command; ``CommandFailed`` with a sentence when it cannot be."""
         if command == "ping":
             return {}
-        if command == "status":
-            return {**self._identity, **self.engine.status(self.now())}
-        if command == "attach" and self.engine.status(self.now())["state"] == "attached":
-            return {**self._identity, **self.engine.status(self.now())}
+        if command == "status" or (command == "attach" and self._status()["state"] == "attached"):
+            return self._status()
         call = getattr(self.engine, command, None)
         if call is None:
             raise CommandFailed(f"a {self._identity['role']} knows no command {command}")
         event = await self._perform(call, _OUTCOMES[command])
         if isinstance(event, AttachFailed):
             raise CommandFailed(f"{event.reason} ({event.clause})")
+        if isinstance(event, DetachFinished) and command != "detach":
+            raise CommandFailed("the PDN connection was ended meanwhile")
         return describe(event)
+
+    def _status(self) -> dict[str, Any]:
+        """The engine's status, with what the data path counted."""
+        status = self.engine.status(self.now())
+        counters = Counter(status["counters"]) + self._datapath.counters
+        return {**self._identity, **status, "counters": dict(sorted(counters.items()))}
 
     async def _perform(self, call: Callable[[float], object], outcomes: tuple[type[Event], ...]) -> Event:
         future: asyncio.Future[Event] = self._loop.create_future()
         entry = (outcomes, future)
         self._waiting.append(entry)
         try:
-            self.enter(call)
+            self._try(call)
             return await asyncio.wait_for(future, COMMAND_TIMEOUT)
         except ProtocolError as problem:
             raise CommandFailed(str(problem)) from None
@@ -188,22 +210,20 @@ class Driver:
 
     # --- the end
 
+    def catch_signals(self) -> None:
+        """From now on SIGTERM and SIGINT end ``run``, also when they come before it."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self.stop)
+        self._loop.set_exception_handler(self._take_unhandled)
+
     def stop(self) -> None:
         """End ``run``; the first call ends orderly, the second at once."""
-        if not self._stopping.done():
-            self._stopping.set_result(None)
-        else:
-            self._stopping = self._loop.create_future()
-            self._stopping.set_result(None)
-            self._hurry.set()
+        (self._hurry if self._stopping.is_set() else self._stopping).set()
 
     async def run(self) -> None:
         """Serve until stopped, then let the engine say goodbye; raises what broke the engine."""
-        self._hurry = asyncio.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self.stop)
         self._arm()
-        await self._stopping
+        await self._stopping.wait()
         if self._broken is None:
             await self._say_goodbye()
         if self._timer is not None:
@@ -214,7 +234,7 @@ class Driver:
     async def _say_goodbye(self) -> None:
         deadline = self.now() + SHUTDOWN_TIMEOUT
         with contextlib.suppress(ProtocolError):
-            self.enter(self.engine.shutdown)
+            self._try(self.engine.shutdown)
         while not self.engine.finished and self._broken is None and self.now() < deadline:
             settled: asyncio.Future[Event] = self._loop.create_future()
             entry = ((Event,), settled)
@@ -229,7 +249,7 @@ class Driver:
 
 
 _OUTCOMES: dict[str, tuple[type[Event], ...]] = {
-    "attach": (AttachSucceeded, AttachFailed),
-    "refresh": (RefreshSucceeded, AttachFailed),
+    "attach": (AttachSucceeded, AttachFailed, DetachFinished),
+    "refresh": (RefreshSucceeded, AttachFailed, DetachFinished),
     "detach": (DetachFinished,),
 }

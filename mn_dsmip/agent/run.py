@@ -6,10 +6,11 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import ExitStack
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
-from ..engine.base import ProtocolError
 from ..engine.ue_states import Access
 from .build import build_gateway, build_ue
 from .config import Common, GatewaySettings, UeSettings, load_gateway, load_ue
@@ -56,13 +57,25 @@ async def _run_ue(settings: UeSettings, ready_fd: int | None) -> None:
 async def _run_gateway(settings: GatewaySettings, ready_fd: int | None) -> None:
     store = Store(settings.common.state_dir)
     engine = build_gateway(settings, store)
-    prefixes = [pools.prefixes for pools in settings.apns.values()]
-    prefixes4 = [pools.ipv4 for pools in settings.apns.values() if pools.ipv4]
+    common = settings.common
     datapath = GatewayDatapath(
-        settings.common.device, settings.address, settings.ipv4_address, [*prefixes, *prefixes4], settings.common.name
+        common.device, settings.address, settings.ipv4_address, dict.fromkeys(_served(settings)), common.name
     )
-    driver = _driver(settings.common, "gateway", engine, datapath, store)
-    await _serve(settings.common, driver, datapath, store, ready_fd)
+    driver = _driver(common, "gateway", engine, datapath, store)
+    await _serve(common, driver, datapath, store, ready_fd)
+
+
+def _served(settings: GatewaySettings) -> Iterator[IPv6Network | IPv4Network]:
+    """All that may be given out: the pools, and what single subscribers have for themselves."""
+    for pools in settings.apns.values():
+        yield pools.prefixes
+        if pools.ipv4 is not None:
+            yield pools.ipv4
+    for subscription in settings.subscriptions.values():
+        if subscription.prefix is not None:
+            yield subscription.prefix
+        if subscription.ipv4 is not None:
+            yield IPv4Network(subscription.ipv4)
 
 
 def _driver(common: Common, role: str, engine: AgentEngine, datapath: Datapath, store: Store) -> Driver:
@@ -74,21 +87,18 @@ async def _serve(common: Common, driver: Driver, datapath: Datapath, store: Stor
     sinks = driver.sinks
     control = ControlServer(common.control, driver.command)
     sinks.publish = control.publish
-    undo: list[Callable[[], None]] = [store.close, sinks.journal.close]
-    try:
+    with ExitStack() as undo:
+        undo.callback(store.close)
+        undo.callback(sinks.journal.close)
+        driver.catch_signals()
         sinks.journal.write({"event": "agent_started", "name": common.name}, driver.now())
         await control.start()
-        undo.append(control.close)
+        undo.callback(control.close)
         datapath.open(asyncio.get_running_loop(), driver.receive)
-        undo.append(datapath.close)
+        undo.callback(datapath.close)
         _announce(common, ready_fd)
         await driver.run()
         sinks.journal.write({"event": "agent_stopped", "name": common.name}, driver.now())
-    except ProtocolError as fault:
-        raise RuntimeError(f"the engine refused what its own agent asked: {fault}") from fault
-    finally:
-        for action in reversed(undo):
-            action()
 
 
 def _announce(common: Common, ready_fd: int | None) -> None:
