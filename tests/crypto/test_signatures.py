@@ -148,6 +148,16 @@ def test_the_old_methods_for_a_peer_that_announces_nothing(name, method):
     verify(KEYS[name].public_key(), method, data, DATA)
 
 
+def test_the_method_is_the_one_of_the_curve():
+    """RFC 4754 7: 9 for P-256, 10 for P-384, 11 for P-521, and no other."""
+    for name, own in PLAIN_METHOD.items():
+        _, data = sign(KEYS[name], DATA, ())
+        for method in PLAIN_METHOD.values():
+            if method != own:
+                with pytest.raises(CryptoError, match=f"AUTH method {method} does not go with"):
+                    verify(KEYS[name].public_key(), method, data, DATA)
+
+
 @pytest.mark.parametrize("offered", [SHA2_256, SHA2_384, SHA2_512])
 @pytest.mark.parametrize("name", ["RSA", "P-256", "P-384", "P-521"])
 def test_the_hash_is_one_that_the_peer_announces(name, offered):

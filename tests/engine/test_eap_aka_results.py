@@ -8,7 +8,7 @@ import pytest
 from mn_dsmip.engine.ike.eap_method import EapFailure, EapSuccess
 from mn_dsmip.wire import eap
 from mn_dsmip.wire.eap import Code, Packet, Subtype
-from tests.engine.eap_pair import ANSWER, CLIENT_ERROR, FLAVOURS, HandWritten
+from tests.engine.eap_pair import ANSWER, CLIENT_ERROR, FLAVOURS, IDENTITY_ANSWER, HandWritten
 
 each_flavour = pytest.mark.parametrize("flavour", FLAVOURS.values(), ids=FLAVOURS)
 
