@@ -205,13 +205,11 @@ class Pair:
 
     def step(self, limit: float = float("inf")) -> bool:
         """Let the next thing happen, a datagram or a timer; ``False`` when nothing is left before ``limit``."""
-        due = [time for time in (self.initiator.next_timer(), self.responder.next_timer()) if time is not None]
-        timer = min(due, default=float("inf"))
-        arrival = self._queue[0][0] if self._queue else float("inf")
-        if min(timer, arrival) > limit or timer == arrival == float("inf"):
+        due = self.pending()
+        if due > limit or due == float("inf"):
             return False
-        self.now = max(self.now, min(timer, arrival))
-        if arrival <= timer:
+        self.now = max(self.now, due)
+        if self._queue and self._queue[0][0] <= due:
             datagram = heapq.heappop(self._queue)[2]
             end = self.responder if datagram.destination == GATEWAY else self.initiator
             end.receive_datagram(datagram, self.now)
@@ -222,13 +220,19 @@ class Pair:
         self.settle()
         return True
 
+    def pending(self) -> float:
+        """When the next thing happens; infinity when nothing will."""
+        times = [self.initiator.next_timer(), self.responder.next_timer(), self._queue[0][0] if self._queue else None]
+        return min((time for time in times if time is not None), default=float("inf"))
+
     def run(self, seconds: float = 300.0, until: Callable[[], bool] = lambda: False) -> bool:
-        """Let time pass until the condition holds; by default as long as anything happens within ``seconds``."""
+        """Let ``seconds`` pass, or time until the condition holds or nothing is left to happen."""
         limit = self.now + seconds
         for _ in range(20_000):
             if until():
                 return True
             if not self.step(limit):
+                self.now = limit if self.pending() < float("inf") else self.now
                 return False
         raise AssertionError("time does not get on")
 

@@ -173,6 +173,17 @@ def test_two_ues_may_choose_the_same_spi() -> None:
     assert pair.keys().keys != other.keys().keys
 
 
+def test_spis_are_never_given_twice() -> None:
+    """Nor is zero, which means none (RFC 7296 3.1)."""
+    pair = Pair()
+    usual = seeded("gateway 0")
+    spis = [b"\1" * 8, b"\1" * 8, bytes(8), b"\2" * 8]
+    pair.responder._random = lambda length: spis.pop(0) if length == 8 and spis else usual(length)
+    for number in (1, 2):
+        pair.responder.receive_datagram(to_gateway(fresh_request(number)), pair.now)
+    assert list(pair.responder.sessions) == [b"\1" * 8, b"\2" * 8]
+
+
 def test_half_open_sessions_end() -> None:
     timers = Timers(half_open=30)
     pair = Pair(responder=responder_config(timers=timers, maximum_half_open=2, cookie_threshold=100))

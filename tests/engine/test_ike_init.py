@@ -224,7 +224,7 @@ def test_unknown_payloads_in_a_request() -> None:
     pair = Pair()
     answer = request(pair, lambda m: replace(m, payloads=(*m.payloads, UnknownPayload(200, True, b""))))
     assert answer and answer.payloads == (Notify(NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, b"\xc8"),)
-    assert not pair.responder.sessions
+    assert not pair.responder.sessions and pair.responder.counters == {"ike-critical-payload": 1}
     answer = request(pair, lambda m: replace(m, payloads=(UnknownPayload(200, False, b""), *m.payloads)))
     assert answer and isinstance(answer.payloads[0], SecurityAssociation)
 
@@ -251,6 +251,13 @@ def test_nat_is_seen_by_both() -> None:
     assert session.nat == Nat(peer=True, ourselves=False)
     assert pair.initiator.nat == Nat(peer=False, ourselves=True)
     assert session.path.remote_port == 40000 and session.path.remote == outside
+
+
+def test_a_peer_that_does_not_look_for_nats() -> None:
+    pair = Pair()
+    assert request(pair, lambda message: replace(message, payloads=message.payloads[:3])) is not None
+    [session] = pair.responder.sessions.values()
+    assert session.nat is None
 
 
 def test_port_4500_has_the_non_esp_marker() -> None:

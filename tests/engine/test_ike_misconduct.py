@@ -331,6 +331,22 @@ def test_deletion_of_what_is_not_there() -> None:
     assert not pair.gateway(ChildSaClosed) and alive(pair)
 
 
+def test_an_end_is_told_once() -> None:
+    established, attempt = Pair().established(), Pair().start()
+    attempt.run(1, lambda: len(attempt.wire) == 4)
+    for pair in (established, attempt):
+        [session] = pair.responder.sessions.values()
+        for _ in range(2):
+            pair.initiator.close("over", by_peer=False)
+            session.close("over", by_peer=False)
+        pair.responder.settle(session)
+        pair.settle()
+    for events in (established.ue(IkeSaClosed), established.gateway(IkeSaClosed)):
+        assert [each.reason for each in events] == ["over"]
+    for failures in (attempt.ue(IkeFailed), attempt.gateway(IkeFailed)):
+        assert [each.reason for each in failures] == ["over"]
+
+
 def test_nothing_is_taken_by_a_closed_session() -> None:
     pair = Pair(initiator_config()).established()
     pair.initiator.delete(pair.now)

@@ -42,7 +42,7 @@ from .events import (
 from .informational import DeleteChildTask, DeleteIkeTask, LivenessTask, answer_informational
 from .policy import Peer, ResponderPolicy
 from .proposals import choose, none_acceptable
-from .rules import CHILD, check, find, need, notify
+from .rules import CHILD, find, need, notify
 from .session import Path, Session
 
 MAXIMUM_CHILDREN = 16
@@ -286,7 +286,6 @@ class ResponderSession(Session):
         if full or rekey or any(each.protocol != Protocol.ESP for each in sa.proposals):
             self.respond(request, [Notify(NotifyType.NO_ADDITIONAL_SAS)])
             return
-        check(Exchange.CREATE_CHILD_SA, payloads)
         nonce = self.random(NONCE_LENGTH)
         answer, event = self._make_child(payloads, need(payloads, Nonce).data + nonce, nonce)
         self.respond(request, answer)
