@@ -79,7 +79,7 @@ class Child:
             return f"{self.name} did not end within {timeout:.0f} s and was killed{self._last_words()}"
         finally:
             self._close()
-        if self._told or status in (0, -signal.SIGTERM):
+        if self._told or status == 0:
             return ""
         return f"{self.name} ended with status {status}{self._last_words()}"
 

@@ -50,6 +50,22 @@ class Session:
             assert time.monotonic() < deadline, self.output
             self.output += os.read(self.terminal, 65536).decode(errors="replace")
 
+    def read_prompt(self) -> None:
+        """Read until the prompt waits: Python does not hear a signal between showing a prompt and waiting at it."""
+        self.read_until("mininet>")
+        while not self._waits():
+            assert self.process.poll() is None
+
+    def _waits(self) -> bool:
+        before = self._processor_time()
+        time.sleep(LOOK_SECONDS)
+        return self._processor_time() == before
+
+    def _processor_time(self) -> list[str]:
+        """State, and ticks in user and kernel mode (proc_pid_stat(5))."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return [fields[0], *fields[11:13]]
+
     def type(self, text: str) -> None:
         os.write(self.terminal, text.encode())
 
@@ -126,7 +142,7 @@ def links_beside(process: subprocess.Popen[bytes]) -> Iterator[list[str]]:
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
 def test_nothing_is_left_after_a_signal(tmp_path: Path, ending: signal.Signals) -> None:
     with session(tmp_path, "s2c") as mn:
-        mn.read_until("mininet>")
+        mn.read_prompt()
         assert any("standin.py ue" in line for line in _marked(mn.mark))
         with links_beside(mn.process) as links:
             mn.process.send_signal(ending)
@@ -144,7 +160,7 @@ def test_nothing_is_left_after_a_signal(tmp_path: Path, ending: signal.Signals) 
 
 def test_ctrl_c_at_the_prompt_does_not_leave_it_and_exit_does(tmp_path: Path) -> None:
     with session(tmp_path, "s2c") as mn:
-        mn.read_until("mininet>")
+        mn.read_prompt()
         mn.process.send_signal(signal.SIGINT)
         mn.read_until("Interrupt")
         mn.type("exit\r")
@@ -155,7 +171,7 @@ def test_ctrl_c_at_the_prompt_does_not_leave_it_and_exit_does(tmp_path: Path) ->
 
 def test_trace_follows_until_ctrl_c(tmp_path: Path) -> None:
     with session(tmp_path, "s2c") as mn:
-        mn.read_until("mininet>")
+        mn.read_prompt()
         mn.type("dsmip trace ue1\r")
         mn.read_until("Router Advertisement")
         (tmp_path / "latest/wireshark/esp_sa").write_text('"IPv6","*","*","0x1","NULL","","NULL",""\n')

@@ -147,7 +147,7 @@ def test_traces_are_well_formed(three_run: Run) -> None:
 def test_plain_tshark_shows_everything_decrypted(three_run: Run) -> None:
     assert three_run.count("isakmp.exchangetype >= 35 and not isakmp.enc.decrypted") == 0
     assert three_run.count('isakmp.id.data.fqdn == "internet"') >= 3
-    assert three_run.count("esp and not mip6") == 0
+    assert three_run.count("esp and not mipv6") == 0
     assert three_run.count("mip6.mhtype == 5") >= 9
     assert three_run.count("mip6.mhtype == 6") == three_run.count("mip6.mhtype == 5")
 
