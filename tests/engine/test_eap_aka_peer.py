@@ -50,6 +50,14 @@ def test_identity_requests_come_in_one_order_only(flavour, order):
 
 
 @each_flavour
+def test_no_identity_request_after_the_challenge(flavour):
+    server = HandWritten(flavour)
+    assert server.ask(server.good()) == ANSWER
+    assert server.ask(server.request(Subtype.IDENTITY, eap.PermanentIdReq())) == CLIENT_ERROR
+    assert server.end() is None
+
+
+@each_flavour
 def test_the_identity_is_sent_as_it_is(flavour):
     server = HandWritten(flavour)
     result = server.send(server.request(Subtype.IDENTITY, eap.PermanentIdReq()))
