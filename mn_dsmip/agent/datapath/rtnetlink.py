@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import errno
+import select
 import socket
 import struct
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import IPv4Network, IPv6Network, ip_address
@@ -13,7 +15,16 @@ from typing import NamedTuple
 
 from ...engine.base import IPAddress
 from ..errors import EnvironmentProblem
-from .netlink import NLM_F_CREATE, NLM_F_EXCL, NLM_F_REPLACE, Netlink, build_attributes, parse_attributes
+from .netlink import (
+    NLM_F_CREATE,
+    NLM_F_EXCL,
+    NLM_F_REPLACE,
+    Netlink,
+    build_attributes,
+    listener,
+    parse_attributes,
+    parse_messages,
+)
 
 RTM_NEWLINK, RTM_GETLINK = 16, 18
 RTM_NEWADDR, RTM_DELADDR, RTM_GETADDR = 20, 21, 22
@@ -36,6 +47,9 @@ RTPROT_STATIC, RTN_UNICAST = 4, 1
 FRA_SRC, FRA_PRIORITY, FRA_SUPPRESS_PREFIXLEN, FRA_TABLE = 2, 6, 14, 15
 FR_ACT_TO_TBL, FIB_RULE_INVERT = 1, 2
 NDA_DST, NTF_PROXY, NUD_PERMANENT = 1, 0x08, 0x80
+
+ROUTE_WAIT = 1.0
+"""Seconds; under load the kernel needs some milliseconds."""
 
 _LINK = struct.Struct("=BxHiII")
 _ADDRESS = struct.Struct("=BBBBI")
@@ -133,10 +147,15 @@ class Rtnetlink(Netlink):
             self.request(RTM_NEWLINK, body)
 
     def add_address(self, index: int, address: IPAddress, prefix_length: int) -> None:
-        """Add an address that needs no Duplicate Address Detection and brings no route for its prefix."""
-        flags = IFA_F_NODAD | IFA_F_NOPREFIXROUTE
-        with _explained(f"add address {address}/{prefix_length}", errno.EEXIST):
-            self.request(RTM_NEWADDR, _address(index, address, prefix_length, flags), NLM_F_CREATE | NLM_F_EXCL)
+        """Add an address that needs no Duplicate Address Detection and brings no route for its prefix.
+
+        Packets for it are received from now on: for IPv6 the kernel sees to that a little after its answer.
+        """
+        body = _address(index, address, prefix_length, IFA_F_NODAD | IFA_F_NOPREFIXROUTE)
+        with _explained(f"add address {address}/{prefix_length}", errno.EEXIST), listener(RTNLGRP_IPV6_ROUTE) as routes:
+            self.request(RTM_NEWADDR, body, NLM_F_CREATE | NLM_F_EXCL)
+            if address.version == 6:
+                _await_route(routes, address)
 
     def remove_address(self, index: int, address: IPAddress, prefix_length: int) -> None:
         """Remove an address."""
@@ -200,6 +219,16 @@ def _advertised_mtu(attributes: dict[int, bytes]) -> int:
     families = parse_attributes(attributes.get(IFLA_AF_SPEC, b""))
     settings = parse_attributes(families.get(socket.AF_INET6, b"")).get(IFLA_INET6_CONF)
     return 1 << 32 if settings is None else int(struct.unpack_from("=I", settings, 4 * DEVCONF_MTU6)[0])
+
+
+def _await_route(routes: socket.socket, address: IPAddress) -> None:
+    """Return when the kernel has announced the route that makes the address its own, or is unusually late."""
+    deadline = time.monotonic() + ROUTE_WAIT
+    while (left := deadline - time.monotonic()) > 0 and select.select([routes], [], [], left)[0]:
+        for message in parse_messages(routes.recv(1 << 16)):
+            attributes = parse_attributes(message.body[_ROUTE.size :])
+            if message.kind == RTM_NEWROUTE and attributes.get(RTA_DST) == address.packed:
+                return
 
 
 def _address(index: int, address: IPAddress, prefix_length: int, flags: int) -> bytes:
