@@ -6,8 +6,10 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +22,7 @@ TOPOLOGY = "s2c"
 ISOLATED = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 WITH_LOOPBACK = ["sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
 RUN_LINE = "*** Run: "
+ATTACHED_LINE = re.compile(r"ok    \S+ attaches: ")
 # What Mininet says about settings of the whole machine, which a network namespace of its own neither has nor needs.
 WITHOUT_MEANING = ("*** Error setting resource limits", "Warning: Linux bridge may not work with")
 
@@ -32,11 +35,11 @@ def main(arguments: list[str]) -> int:
     except SetupError as problem:
         sys.stderr.write(f"mn-dsmip: {problem}\n")
         return EXIT_SETUP
-    status, folder = _bootstrap(custom, topo)
+    status, folder, attached = _bootstrap(custom, topo)
     if folder is None:
         sys.stderr.write("mn-dsmip: the run did not begin; what mn said is above\n")
         return status or EXIT_FAILURE
-    sys.stdout.write(f"\n{''.join(_table(folder))}\n")
+    sys.stdout.write(f"\n{''.join(_table(folder, attached))}\n")
     sys.stdout.flush()
     verdict = subprocess.run([str(machine.interpreter()), "-m", "mn_dsmip.check", str(folder)], check=False).returncode
     sys.stdout.write(f"\nThe run's folder: {folder}\n")
@@ -52,10 +55,11 @@ def _custom_file(name: str) -> Path:
     raise SetupError(f"no topology is called {name!r}")
 
 
-def _bootstrap(custom: Path, topo: str) -> tuple[int, Path | None]:
-    """The exit status of `mn`, whose words go on to our output, and the run's folder."""
+def _bootstrap(custom: Path, topo: str) -> tuple[int, Path | None, float | None]:
+    """The exit status of `mn`, whose words go to our output, the run's folder, and the seconds until all attached."""
     command = ["mn", "--custom", str(custom), "--topo", topo, "--switch", "lxbr", "--controller", "none"]
-    folder = None
+    folder = attached = None
+    begun = time.monotonic()
     with subprocess.Popen(
         [*ISOLATED, *WITH_LOOPBACK, *command, "--test", "bootstrap"],
         stdin=subprocess.DEVNULL,
@@ -69,10 +73,14 @@ def _bootstrap(custom: Path, topo: str) -> tuple[int, Path | None]:
                 sys.stdout.flush()
             if line.startswith(RUN_LINE):
                 folder = Path(line.removeprefix(RUN_LINE).strip())
-    return mn.returncode, folder
+            if ATTACHED_LINE.match(line):
+                attached = time.monotonic() - begun
+    return mn.returncode, folder, attached
 
 
-def _table(folder: Path) -> Iterator[str]:
+def _table(folder: Path, attached: float | None) -> Iterator[str]:
+    if attached is not None:
+        yield f"{'mn':<8}{'start, until every UE is attached':<40}{attached * 1000:>10.1f} ms\n"
     for journal in sorted((folder / "journal").glob("ue*.jsonl")):
         found: list[Phase] = phases(journal)
         for phase in found:
