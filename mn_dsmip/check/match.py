@@ -96,7 +96,8 @@ class _Matcher:
         self.flow = flow
         self.match = Match()
         messages, self.match.repeats = fold(session)
-        self.messages = [one for one in messages if one not in session.abandoned]
+        lost = {one.frame for one in session.abandoned}
+        self.messages = [one for one in messages if one.frame not in lost]
         self.used: set[int] = set()
         self.variables: dict[str, Value] = {}
         self.roles: dict[str, str] = {}

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
 from pathlib import Path
 
-from tests.check.forge import checksum, pseudo
+from tests.check.packets import checksum, pseudo
 from tests.check.seal import IkeKeys, Key, open_esp, read_esp_table, read_ike_table, seal_esp
 
 ETHERNET = 14

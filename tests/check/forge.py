@@ -11,23 +11,40 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 
 import dns.message
 import dns.rrset
 
-from tests.check.seal import IkeKeys, Key, seal_esp
+from tests.check.packets import (
+    DESTINATION_OPTIONS,
+    ESP,
+    ICMP,
+    IPV4,
+    IPV6,
+    MOBILITY,
+    ROUTING,
+    chain,
+    checksum,
+    esp_proposal,
+    home_address_option,
+    icmpv6,
+    ike_proposal,
+    ipv4,
+    ipv6,
+    mobility,
+    notify,
+    selectors,
+    type2_routing,
+    udp,
+)
+from tests.check.seal import seal_esp
+from tests.check.subscriber import PUBLISHED, Subscriber
 
-ESP, MOBILITY, DESTINATION_OPTIONS, ROUTING, UDP, ICMPV6, IPV6, IPV4, ICMP = 50, 135, 60, 43, 17, 58, 41, 4, 1
 INITIATOR, RESPONSE = 0x08, 0x20
 ROUTER, ALL_NODES = IPv6Address("fe80::1"), IPv6Address("ff02::1")
-SK_EI = bytes.fromhex("29fdc3fe42057175b0f057f164eb73abe4500357")
-SK_ER = bytes.fromhex("dcf51f78102da6bbf2bdb944c796a49e035fdba6")
-KEYMAT = bytes.fromhex(
-    "0c1b939becde9cc7a8b43aec67157c72c579acc6f1bf5bc3f9e189fd39656de8556298bbf226e293"
-)
 AUTH_HA_SIGNATURE = bytes.fromhex(
     "0e00000007300506032b6570b4012eed4c93db45c60bb9fae24f91ae5b311522ee54ffcbbe13b759743f8933a1d74a06d224007d5e"
     "67839dd1ecafe020ef628c5e2f63604c27a88b871c990e"
@@ -42,159 +59,6 @@ EAP_RESPONSE = bytes.fromhex("020100281701000003030040a54211d5e3ba50bf0b0500005d
 EAP_SUCCESS = bytes.fromhex("03010004")
 PUBLIC_UE = bytes.fromhex("07a37cbc142093c8b755dc1b10e86cb426374ad16aa853ed0bdfc0b2b86d1c7c")
 PUBLIC_HA = bytes.fromhex("64b101b1d0be5a8704bd078f9895001fc03e8e9f9522f188dd128d9846d48466")
-
-
-@dataclass(frozen=True)
-class Subscriber:
-    """One UE and what its home agent gives it."""
-
-    care_of: IPv6Address
-    home_agent: IPv6Address
-    prefix: IPv6Network
-    home_address: IPv6Address
-    home_address4: IPv4Address
-    dns_server: IPv6Address
-    correspondent: IPv6Address
-    correspondent4: IPv4Address
-    imsi: str = "001010123456789"
-    apn: str = "internet"
-    spi_i: bytes = bytes.fromhex("1122334455667788")
-    spi_r: bytes = bytes.fromhex("99aabbccddeeff00")
-    # ESP SPIs: (receiver UE, receiver HA) of the SA of IKE_AUTH, then of the one for the home address
-    first_spis: tuple[int, int] = (0xC0000001, 0xD0000001)
-    spis: tuple[int, int] = (0xC0000002, 0xD0000002)
-    lifetime: int = 900  # units of 4 s
-    granted: int = 900
-    overwrite: bool = False
-
-    def numbered(self, index: int) -> Subscriber:
-        """Another UE on the same link, with everything of its own."""
-        return replace(
-            self,
-            care_of=self.care_of + index,
-            prefix=IPv6Network((int(self.prefix.network_address) + (index << 64), 64)),
-            home_address=self.home_address + (index << 64),
-            home_address4=self.home_address4 + index,
-            imsi=str(int(self.imsi) + index).zfill(15),
-            spi_i=bytes([index]) + self.spi_i[1:],
-            spi_r=bytes([index]) + self.spi_r[1:],
-            first_spis=(self.first_spis[0] + 16 * index, self.first_spis[1] + 16 * index),
-            spis=(self.spis[0] + 16 * index, self.spis[1] + 16 * index),
-        )
-
-    @property
-    def ike_keys(self) -> IkeKeys:
-        return IkeKeys(Key(_varied(SK_EI, self.spi_i)), Key(_varied(SK_ER, self.spi_i)))
-
-    def esp_keys(self, spis: tuple[int, int]) -> tuple[Key, Key]:
-        """Keys UE to HA and HA to UE of one pair of SAs."""
-        salt = self.spi_i if spis == self.spis else self.spi_i[::-1]
-        return Key(_varied(KEYMAT[:20], salt)), Key(_varied(KEYMAT[20:], salt))
-
-
-PUBLISHED = Subscriber(
-    care_of=IPv6Address("2001:db8:f:1::10"),
-    home_agent=IPv6Address("2001:db8:aaaa::1"),
-    prefix=IPv6Network("2001:db8:1:1::/64"),
-    home_address=IPv6Address("2001:db8:1:1::100"),
-    home_address4=IPv4Address("10.45.0.2"),
-    dns_server=IPv6Address("2001:db8:f::53"),
-    correspondent=IPv6Address("2001:db8:c::2"),
-    correspondent4=IPv4Address("203.0.113.80"),
-)
-
-
-def _varied(key: bytes, salt: bytes) -> bytes:
-    """The published key for the published UE, another of the same length for others."""
-    if salt == bytes.fromhex("1122334455667788"):
-        return key
-    return hashlib.sha256(key + salt).digest()[: len(key)]
-
-
-# --- headers -------------------------------------------------------------------------------------------------------
-
-
-def checksum(data: bytes) -> int:
-    data += bytes(len(data) % 2)
-    total = sum(struct.unpack(f"!{len(data) // 2}H", data))
-    while total >> 16:
-        total = (total & 0xFFFF) + (total >> 16)
-    return ~total & 0xFFFF
-
-
-def pseudo(source: IPv6Address, destination: IPv6Address, length: int, protocol: int) -> bytes:
-    return source.packed + destination.packed + struct.pack("!II", length, protocol)
-
-
-def ipv6(source: IPv6Address, destination: IPv6Address, protocol: int, payload: bytes, hops: int = 64) -> bytes:
-    return struct.pack("!IHBB", 6 << 28, len(payload), protocol, hops) + source.packed + destination.packed + payload
-
-
-def ipv4(source: IPv4Address, destination: IPv4Address, protocol: int, payload: bytes) -> bytes:
-    start = struct.pack("!BBHHHBB", 0x45, 0, 20 + len(payload), 1, 0x4000, 64, protocol)
-    addresses = source.packed + destination.packed
-    return start + struct.pack("!H", checksum(start + b"\0\0" + addresses)) + addresses + payload
-
-
-def udp(source: IPv6Address, destination: IPv6Address, ports: tuple[int, int], payload: bytes) -> bytes:
-    datagram = struct.pack("!HHHH", *ports, 8 + len(payload), 0) + payload
-    total = checksum(pseudo(source, destination, len(datagram), UDP) + datagram) or 0xFFFF
-    return ipv6(source, destination, UDP, datagram[:6] + struct.pack("!H", total) + payload)
-
-
-def icmpv6(source: IPv6Address, destination: IPv6Address, message: bytes, hops: int = 64) -> bytes:
-    total = checksum(pseudo(source, destination, len(message), ICMPV6) + message)
-    return ipv6(source, destination, ICMPV6, message[:2] + struct.pack("!H", total) + message[4:], hops)
-
-
-def home_address_option(home_address: IPv6Address, protocol: int) -> bytes:
-    return bytes([protocol, 2, 1, 2, 0, 0, 0xC9, 16]) + home_address.packed
-
-
-def type2_routing(home_address: IPv6Address, protocol: int) -> bytes:
-    return bytes([protocol, 2, 2, 1, 0, 0, 0, 0]) + home_address.packed
-
-
-def mobility(source: IPv6Address, destination: IPv6Address, kind: int, body: bytes) -> bytes:
-    """A Mobility Header; `body` (from octet 6 on) is padded to a multiple of 8 octets (RFC 6275 6.1.1)."""
-    pad = -(6 + len(body)) % 8
-    body += bytes(pad) if pad < 2 else bytes([1, pad - 2]) + bytes(pad - 2)
-    header = bytes([59, (6 + len(body)) // 8 - 1, kind, 0])
-    total = checksum(pseudo(source, destination, 6 + len(body), MOBILITY) + header + b"\0\0" + body)
-    return header + struct.pack("!H", total) + body
-
-
-# --- IKE -----------------------------------------------------------------------------------------------------------
-
-
-def chain(*payloads: tuple[int, bytes]) -> tuple[int, bytes]:
-    """Type of the first payload and all payloads with their generic headers."""
-    data = b""
-    for index, (_, body) in enumerate(payloads):
-        following = payloads[index + 1][0] if index + 1 < len(payloads) else 0
-        data += struct.pack("!BBH", following, 0, 4 + len(body)) + body
-    return (payloads[0][0] if payloads else 0), data
-
-
-def notify(kind: int, data: bytes = b"") -> tuple[int, bytes]:
-    return 41, struct.pack("!BBH", 0, 0, kind) + data
-
-
-def selectors(payload: int, first: IPv6Address, last: IPv6Address, protocol: int = MOBILITY) -> tuple[int, bytes]:
-    body = struct.pack("!BxxxBBHHH", 1, 8, protocol, 40, 0, 0xFFFF) + first.packed + last.packed
-    return payload, body
-
-
-def ike_proposal() -> tuple[int, bytes]:
-    """AES-GCM-16 with 128 bits, PRF_HMAC_SHA2_256, curve25519."""
-    return 33, bytes.fromhex("00000024010100030300000c01000014800e00800300000802000005000000080400001f")
-
-
-def esp_proposal(spi: int) -> tuple[int, bytes]:
-    """AES-GCM-16 with 128 bits, no extended sequence numbers."""
-    return 33, bytes.fromhex("0000002001030402") + spi.to_bytes(4, "big") + bytes.fromhex(
-        "0300000c01000014800e00800000000805000000"
-    )
 
 
 @dataclass

@@ -13,7 +13,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from tests.check import damage
 from tests.check.damage import Damaged, Payloads
-from tests.check.forge import DESTINATION_OPTIONS, MOBILITY, home_address_option, icmpv6, ipv6, mobility
+from tests.check.packets import DESTINATION_OPTIONS, MOBILITY, home_address_option, icmpv6, ipv6, mobility
 
 SA_INIT, AUTH, CHILD, INFORMATIONAL = 34, 35, 36, 37
 BU, BA = 5, 6
