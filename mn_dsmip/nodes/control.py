@@ -12,7 +12,7 @@ from typing import Any
 from .errors import NodeError
 
 FORMAT_VERSION = 1
-ANSWER_SECONDS = 60.0  # longer than any attach that still may succeed
+ANSWER_SECONDS = 130.0  # an agent itself gives up a command after 120 s
 REPLY_LIMIT = 1 << 20
 
 

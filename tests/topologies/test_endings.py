@@ -101,12 +101,12 @@ def _marked(mark: str) -> list[str]:
 
 
 @contextmanager
-def session(runs: Path, topo: str, *options: str, **variables: str) -> Iterator[Session]:
+def session(runs: Path, topo: str, *options: str, standin: bool = True, **variables: str) -> Iterator[Session]:
     mark = uuid.uuid4().hex
     terminal, other = pty.openpty()
     process = subprocess.Popen(
         [*NAMESPACE, *command(topo, *options)],
-        env=environment(runs, standin=True, **{MARK: mark, "TERM": "dumb", **variables}),
+        env=environment(runs, standin, **{MARK: mark, "TERM": "dumb", **variables}),
         cwd=runs,
         stdin=other,
         stdout=other,
@@ -156,6 +156,20 @@ def test_nothing_is_left_after_a_signal(tmp_path: Path, ending: signal.Signals) 
     assert [
         path.name for path in tmp_path.iterdir() if not path.name.startswith((".mininet_history", "20", "latest"))
     ] == []
+
+
+def test_real_agents_do_not_outlive_a_killed_mn(tmp_path: Path) -> None:
+    with session(tmp_path, "s2c", standin=False) as mn:
+        mn.read_prompt()
+        mn.type("dsmip attach ue1\r")
+        mn.read_until("ATTACHED")
+        assert len([line for line in _marked(mn.mark) if "-m mn_dsmip" in line]) == 2
+        with links_beside(mn.process) as links:
+            mn.process.kill()
+            mn.await_end()
+            assert mn.left() == []
+        assert links == ["lo"]
+        assert mn.run().count("mip6.mhtype == 6") == 1
 
 
 def test_ctrl_c_at_the_prompt_does_not_leave_it_and_exit_does(tmp_path: Path) -> None:
