@@ -15,6 +15,7 @@ FILE_LINES = 400
 FUNCTION_LINES = 60
 LICENCE = "SPDX-License-Identifier: GPL-2.0-or-later"
 COMMENTED = {".py", ".lua", ".toml", ".yaml", ".yml", ".md", ".sh", ""}
+# (Key tables in wireshark/ folders are Wireshark's formats, which have no place for it.)
 WITHOUT_LICENCE_LINE = {"LICENSE", ".gitignore"}
 # Homes, one machine's work folders and package indexes: nobody else has them. (Spelled so as not to match this line.)
 FOREIGN = re.compile(r"/wo[r]k/|/tmp/te[a]m|/hom[e]/\w|/roo[t]/\w|/opt/pyp[i]|pypi\.or[g]|debian\.or[g]/debian")

@@ -128,14 +128,15 @@ def open_folder() -> Iterator[Path]:
 @pytest.mark.root
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-def test_pip_install_needs_no_root(clone: Path, open_folder: Path) -> None:
-    folder = open_folder
-    source = folder / "source"
-    skip = shutil.ignore_patterns(".*", "runs", "build", "dist", "__pycache__", "tests", "bench")
-    shutil.copytree(clone, source, ignore=skip)
-    for path in [folder, *folder.rglob("*")]:
-        os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+def test_pip_install_needs_no_root(clone: Path) -> None:
+    with tempfile.TemporaryDirectory() as name:  # pytest's own folders are closed to other users
+        folder = Path(name)
+        source = folder / "source"
+        left_out = shutil.ignore_patterns(".*", "runs", "build", "dist", "__pycache__", "tests", "bench")
+        shutil.copytree(clone, source, ignore=left_out)
+        for path in [folder, *folder.rglob("*")]:
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
 
-    outside(folder, "/usr/bin/python3", "-m", "venv", folder / "env", user=NOBODY)
-    outside(folder, folder / "env/bin/pip", "install", "-q", source, user=NOBODY)
-    assert mn_dsmip.__version__ in outside(folder, folder / "env/bin/mn-dsmip", "--version", user=NOBODY)
+        outside(folder, "/usr/bin/python3", "-m", "venv", folder / "env", user=NOBODY)
+        outside(folder, folder / "env/bin/pip", "install", "-q", source, user=NOBODY)
+        assert mn_dsmip.__version__ in outside(folder, folder / "env/bin/mn-dsmip", "--version", user=NOBODY)
