@@ -17,8 +17,8 @@ from .sockets import connect, listen
 
 FORMAT_VERSION = 1
 LONGEST_REQUEST = 4096
-MOST_WAITING = 1000
-"""Events kept for a listener that does not read; then it is cut off."""
+MOST_WAITING = 1 << 20
+"""Octets kept for a listener that does not read; then it is cut off."""
 COMMANDS = ("status", "attach", "refresh", "detach", "events", "ping")
 
 Answer = Callable[[str], Awaitable[Any]]
@@ -35,7 +35,7 @@ class ControlServer:
         self._path = path
         self._answer = answer
         self._server: asyncio.Server | None = None
-        self._listeners: set[asyncio.Queue[bytes]] = set()
+        self._listeners: set[asyncio.StreamWriter] = set()
 
     async def start(self) -> None:
         """Listen from now on."""
@@ -43,10 +43,12 @@ class ControlServer:
 
     def publish(self, line: bytes) -> None:
         """Give an event to all listeners; who does not read loses the connection, not the agent its memory."""
-        for queue in list(self._listeners):
-            if queue.qsize() >= MOST_WAITING:
-                self._listeners.discard(queue)
-            queue.put_nowait(line)
+        for listener in list(self._listeners):
+            if listener.transport.get_write_buffer_size() > MOST_WAITING:
+                listener.transport.abort()
+                self._listeners.discard(listener)
+            else:
+                listener.write(line)
 
     def close(self) -> None:
         """Stop listening and remove the socket."""
@@ -81,21 +83,13 @@ class ControlServer:
             return _encode(ok=False, error="the agent ends")
 
     async def _stream(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        queue: asyncio.Queue[bytes] = asyncio.Queue()
-        self._listeners.add(queue)
-        gone = asyncio.ensure_future(reader.read(1))
+        """Events from now on, until the client goes."""
+        self._listeners.add(writer)
         try:
-            while queue in self._listeners:
-                event = asyncio.ensure_future(queue.get())
-                done, _ = await asyncio.wait({gone, event}, return_when=asyncio.FIRST_COMPLETED)
-                if gone in done:
-                    event.cancel()
-                    return
-                writer.write(event.result())
-                await writer.drain()
+            while await reader.read(LONGEST_REQUEST):
+                pass
         finally:
-            gone.cancel()
-            self._listeners.discard(queue)
+            self._listeners.discard(writer)
 
 
 def _command(line: bytes) -> tuple[str, str]:
