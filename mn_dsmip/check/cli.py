@@ -7,6 +7,7 @@ Exit status 0: pass. 1: fail or inconclusive. 2: the input cannot be used. Nothi
 from __future__ import annotations
 
 import argparse
+import io
 import json
 import os
 import sys
@@ -86,6 +87,8 @@ def check(arguments: argparse.Namespace) -> int:
     if folder and not (folder / FLOW).exists():  # a run; a case's folder stays as it is
         _leave(folder / "verdict.txt", report.text(verdict, source))
         _leave(folder / "verdict.json", written)
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name on the wire may hold what the terminal cannot show
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
     sys.stdout.write(written if arguments.format == "json" else report.text(verdict, source, colour=colour))
     sys.stdout.flush()

@@ -151,8 +151,14 @@ def _identity(payload: Payload) -> dict[str, Value]:
     name = "id_i" if payload.kind == 35 else "id_r"
     kind = payload.octets[4]
     data = payload.octets[8:]
-    text = str(ip_address(data)) if kind in (1, 5) and len(data) in (4, 16) else data.decode("utf-8", "replace")
+    text = str(ip_address(data)) if kind in (1, 5) and len(data) in (4, 16) else _readable(data)
     return {f"{name}_type": _named(IDENTITY_TYPES, kind), name: text}
+
+
+def _readable(data: bytes) -> str:
+    """An identity as text that can be printed anywhere, whatever a peer put into it."""
+    text = data.decode("ascii", "backslashreplace")
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 def _delete(payload: Payload) -> dict[str, Value]:

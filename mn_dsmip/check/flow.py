@@ -1,27 +1,27 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Expected flows: a YAML file becomes steps that know their file and line.
 
-    version: 1
-    name: example
-    title: What the flow shows
-    roles: {ue: the mobile node, ha: its home agent}
-    steps:
-      - step: binding-update                # a name, unique in the file
-        message: binding_update             # a kind out of vocabulary.FIELDS
-        from: ue
-        to: ha
-        where: {lifetime: {gt: 0}}          # which message is meant
-        expect:                             # what it must be like
-          acknowledge: true
-          home_address: {in_prefix: $hnp, clause: "TS 24.303 5.1.2.2"}
-        bind: {seq: sequence}               # remember a field as $seq
-        clause: "TS 24.303 5.1.2.4"
-      - any_order: traffic                  # also: sequence; repeat, of whole rounds (with min, max)
-        steps: [...]
-    forbidden:
-      - never: no-route-optimisation
-        message: home_test_init             # with where, after and before (names of steps) as needed
-        clause: "TS 24.303 4.1"
+version: 1
+name: example
+title: What the flow shows
+roles: {ue: the mobile node, ha: its home agent}
+steps:
+  - step: binding-update                # a name, unique in the file
+    message: binding_update             # a kind out of vocabulary.FIELDS
+    from: ue
+    to: ha
+    where: {lifetime: {gt: 0}}          # which message is meant
+    expect:                             # what it must be like
+      acknowledge: true
+      home_address: {in_prefix: $hnp, clause: "TS 24.303 5.1.2.2"}
+    bind: {seq: sequence}               # remember a field as $seq
+    clause: "TS 24.303 5.1.2.4"
+  - any_order: traffic                  # also: sequence; repeat, of whole rounds (with min, max)
+    steps: [...]
+forbidden:
+  - never: no-route-optimisation
+    message: home_test_init             # with where, after and before (names of steps) as needed
+    clause: "TS 24.303 4.1"
 """
 
 from __future__ import annotations

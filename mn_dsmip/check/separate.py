@@ -181,4 +181,3 @@ def _reason(message: Message, others_open: bool) -> str:
     if others_open:
         return DAMAGED
     return f"wrong key for {whose}: nothing under it opens"
-

@@ -103,9 +103,7 @@ class _Capture(pyshark.FileCapture):  # type: ignore[misc]  # pyshark carries no
 
 def _read(capture: Path, folder: str) -> Iterator[Packet]:
     loop = asyncio.new_event_loop()  # pyshark's own choice of a loop uses calls that newer Pythons have dropped
-    reader = _Capture(
-        str(capture), keep_packets=False, override_prefs=PREFERENCES, decode_as=DECODE_AS, eventloop=loop
-    )
+    reader = _Capture(str(capture), keep_packets=False, override_prefs=PREFERENCES, decode_as=DECODE_AS, eventloop=loop)
     packets = iter(reader)
     try:
         with _isolated(folder):

@@ -158,9 +158,7 @@ MUTANTS = (
         "home_address: expected one of 2001:db8:1:1::100 ($homeaddress); actual 2001:db8:bad::100",
         "I6",
     ),
-    Mutant(
-        "update-on-another-spi", _other_spi, "MH-SA", "spi: expected 0xd0000001 or 0xd0000002; actual 0xc0000002"
-    ),
+    Mutant("update-on-another-spi", _other_spi, "MH-SA", "spi: expected 0xd0000001 or 0xd0000002; actual 0xc0000002"),
     Mutant(
         "lifetime-above-asked",
         _mobility(0, BA, damage.set_lifetime(901)),

@@ -11,9 +11,7 @@ from tests.check.seal import IkeKeys, Key
 
 SK_EI = bytes.fromhex("29fdc3fe42057175b0f057f164eb73abe4500357")
 SK_ER = bytes.fromhex("dcf51f78102da6bbf2bdb944c796a49e035fdba6")
-KEYMAT = bytes.fromhex(
-    "0c1b939becde9cc7a8b43aec67157c72c579acc6f1bf5bc3f9e189fd39656de8556298bbf226e293"
-)
+KEYMAT = bytes.fromhex("0c1b939becde9cc7a8b43aec67157c72c579acc6f1bf5bc3f9e189fd39656de8556298bbf226e293")
 
 
 @dataclass(frozen=True)

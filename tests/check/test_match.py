@@ -225,9 +225,7 @@ def test_two_ues_with_the_same_initiator_spi(tmp_path: Path) -> None:
 
 def test_attach_again_after_detach(tmp_path: Path) -> None:
     """One UE, two sessions one after the other: each has its own discovery, IKE SA and verdict."""
-    second = replace(
-        PUBLISHED.numbered(1), care_of=PUBLISHED.care_of, spi_i=bytes.fromhex("0102030405060708")
-    )
+    second = replace(PUBLISHED.numbered(1), care_of=PUBLISHED.care_of, spi_i=bytes.fromhex("0102030405060708"))
     frames = Forger().whole().frames + Forger(second, start=1_800_000_060.0).whole().frames
     write_capture(tmp_path / "trace.pcapng", frames)
     messages = messages_of(tmp_path / "trace.pcapng", write_keys(tmp_path / "keys", PUBLISHED, second))

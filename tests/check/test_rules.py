@@ -103,13 +103,9 @@ class Failure:
 
 FAILURES = (
     Failure("I1", being(13, frame=17), 16, "frame: expected after frame 17, which completes IKE_AUTH; actual 16"),
-    Failure(
-        "I2", having(17, sequence=7), 17, "sequence: expected that of a Binding Update sent before (1); actual 7"
-    ),
+    Failure("I2", having(17, sequence=7), 17, "sequence: expected that of a Binding Update sent before (1); actual 7"),
     Failure("I3", having(22, sequence=1), 22, "sequence: expected newer than 1; actual 1"),
-    Failure(
-        "I3", both(having(17, status=135, sequence=500)), 22, "sequence: expected 501, after status 135; actual 2"
-    ),
+    Failure("I3", both(having(17, status=135, sequence=500)), 22, "sequence: expected 501, after status 135; actual 2"),
     Failure(
         "I4",
         having(17, lifetime=901),
@@ -122,9 +118,7 @@ FAILURES = (
         17,
         "lifetime: expected at most 3000 s; actual 3600 s",
     ),
-    Failure(
-        "I5", having(13, home_prefixes=()), 13, "home_prefixes: expected exactly one; actual nothing"
-    ),
+    Failure("I5", having(13, home_prefixes=()), 13, "home_prefixes: expected exactly one; actual nothing"),
     Failure(
         "HNP-64",
         having(13, home_prefixes=("2001:db8:1::/56",)),

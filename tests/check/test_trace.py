@@ -77,6 +77,15 @@ def test_eap_inside_ike(good: list[Message]) -> None:
     assert (good[9].get("eap_type"), good[9].get("eap_subtype")) == ("AKA", "Challenge")
 
 
+def test_hostile_identity_is_harmless(forged: Case, tmp_path: Path) -> None:
+    """Neither escape sequences for the terminal nor octets that are no text get into the report."""
+    capture = forged.damaged()
+    hostile = b"\x03\0\0\0\x1b[31mred\n\xff\xc3"
+    capture.edit_ike(8, lambda payloads: [(kind, hostile if kind == 35 else body) for kind, body in payloads])
+    (session,) = separate(messages_of(capture.save(tmp_path / "hostile.pcapng"), forged.keys))
+    assert session.title.startswith("?[31mred?\\xff\\xc3, APN internet")
+
+
 def test_inner_and_outer_addresses(good: list[Message]) -> None:
     ping = good[17]
     assert (ping.kind, ping.source, ping.get("inner_source")) == (
