@@ -138,7 +138,8 @@ class AccessWatch:
         self._servers = {server: until for server, until in self._servers.items() if until > now}
         care_of = self._choose()
         if care_of is None:
-            self._servers.clear()  # they were this access's
+            if self._care_of is not None:
+                self._servers.clear()  # they were that access's; those of a new one come before its address is usable
             self._care_of = None
             self._say(None)
             self._arm(None)
