@@ -125,6 +125,20 @@ def open_folder() -> Iterator[Path]:
     shutil.rmtree(folder)
 
 
+@pytest.mark.mininet
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+def test_the_wheel_carries_a_topology_that_mn_runs(wheel: Path, tmp_path: Path) -> None:
+    outside(tmp_path, sys.executable, "-m", "venv", tmp_path / "env")
+    outside(tmp_path, tmp_path / "env/bin/pip", "install", "-q", wheel)
+    topology = outside(tmp_path, tmp_path / "env/bin/mn-dsmip", "topo", "s2c").strip()
+    isolated = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
+    options = ["--topo", "s2c", "--switch", "lxbr", "--controller", "none", "--test", "bootstrap"]
+    outside(tmp_path, *isolated, "mn", "--custom", topology, *options)
+    verdict = outside(tmp_path, tmp_path / "env/bin/mn-dsmip", "check", "runs/latest")
+    assert verdict.startswith("PASS")
+
+
 @pytest.mark.root
 @pytest.mark.slow
 @pytest.mark.timeout(300)
