@@ -10,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.topologies.harness import ROOT, Run, run_mn
+from tests.topologies.harness import ROOT, Run, isolated, run_mn
 
 pytestmark = [pytest.mark.mininet, pytest.mark.root, pytest.mark.slow]
 
+OWN_CONFIGURATION = Path(__file__).with_name("own_configuration.py")
 CORRESPONDENT = "2001:db8:100:cc::2"
 CORRESPONDENT_IPV4 = "203.0.113.2"
 HOME_AGENT = "2001:db8:100:aa::1"
@@ -211,3 +212,15 @@ def test_nothing_of_a_run_is_in_the_machines_resolver_or_routes() -> None:
     assert "2001:db8:" not in Path("/etc/resolv.conf").read_text()
     routes = subprocess.run(["ip", "-6", "route"], capture_output=True, text=True, check=True).stdout
     assert "2001:db8:" not in routes
+
+
+def test_nodes_take_whole_configurations_that_init_wrote(tmp_path: Path) -> None:
+    samples = tmp_path / "samples"
+    subprocess.run([sys.executable, "-m", "mn_dsmip", "init", samples], cwd=ROOT, capture_output=True, check=True)
+    ue = samples / "ue.yaml"
+    ue.write_text(ue.read_text().replace("interface: eth0", "interface: ue1-eth0"))
+    words = [sys.executable, str(OWN_CONFIGURATION), str(samples), str(tmp_path / "runs")]
+    done = subprocess.run(isolated(words), cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    (home,) = (line.split()[1] for line in done.stdout.splitlines() if line.startswith("HOME"))
+    assert ip_address(home) in ip_network("2001:db8:100::/48")
