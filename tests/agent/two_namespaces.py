@@ -133,6 +133,7 @@ class Field:
         self.samples.edit("ue.yaml", "interface: eth0", "interface: ue-eth0")
         for name in ("ue", "gateway"):
             self.samples.add(f"{name}.yaml", f"\njournal: {name}.jsonl\nkeylog: wireshark\n")
+        pgw.run("echo 0 >/proc/sys/net/ipv6/conf/default/accept_dad")  # a router that has been there for long
         link(ue, "ue-eth0", pgw, "pgw-eth0")
         pgw.run(
             f"ip addr add {ROUTER}/64 dev pgw-eth0 nodad",
