@@ -13,6 +13,7 @@ from .agent import AgentHost
 from .errors import NodeError
 from .follow import follow
 from .host import Ipv6Host
+from .ue import UE
 
 HEADINGS = ("node", "state", "home address", "IPv4 home address", "care-of address", "home agent", "left", "packets")
 STATUS_KEYS = ("home_address", "ipv4_home_address", "care_of_address", "home_agent")
@@ -25,7 +26,13 @@ USAGE = """usage: dsmip                   what each UE and gateway is doing
 
 
 class DsmipCLI(CLI):  # type: ignore[misc]  # Mininet has no types
-    """Mininet's prompt with the command `dsmip`."""
+    """Mininet's prompt with the command `dsmip`; it appears when the UEs that attach by themselves have done so."""
+
+    def __init__(self, mininet: Any, *args: Any, **kwargs: Any) -> None:  # Any: Mininet has no types
+        for host in mininet.hosts:
+            if isinstance(host, UE) and host.attach == "auto":
+                _await_attach(host)
+        super().__init__(mininet, *args, **kwargs)
 
     def do_dsmip(self, line: str) -> None:
         """Show or steer the agents: dsmip [attach|refresh|detach|trace NODE]"""
@@ -94,6 +101,14 @@ COMMANDS: dict[str, Callable[[DsmipCLI, AgentHost], None]] = {
     "detach": DsmipCLI.detach,
     "trace": DsmipCLI.trace,
 }
+
+
+def _await_attach(ue: UE) -> None:
+    """The prompt comes either way: somebody may want to see why a UE does not attach."""
+    try:
+        output(f"*** {ue} attached: {ue.ask('attach')['home_address']}\n")
+    except NodeError as problem:
+        error(f"*** {ue} did not attach: {problem}\n")
 
 
 def table(nodes: list[AgentHost]) -> str:
