@@ -43,6 +43,7 @@ class Link:
     def __init__(self, ue: Namespace, router: Namespace) -> None:
         self.ue = ue
         router.run("echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6")  # nothing but what we send by hand
+        ue.run("echo 0 >/proc/sys/net/ipv6/conf/default/router_solicitations")  # the kernel's own
         link(ue, "u0", router, "r0")
         self.wire = Wire(router, "r0", ue, "u0")
         self.inbox = Inbox(ue)

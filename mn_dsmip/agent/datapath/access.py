@@ -146,7 +146,8 @@ class AccessWatch:
             return
         if care_of != self._care_of:
             self._care_of, self._since, self._solicitations = care_of, now, 0
-        if not self._dns_wanted or self._servers or now >= self._since + DNS_WAIT:
+        patient = self._dns_wanted and not self._servers and self._announced is None
+        if not patient or now >= self._since + DNS_WAIT:
             self._say(self._describe(care_of))
         self._arm(self._solicit_if_due(now))
 
