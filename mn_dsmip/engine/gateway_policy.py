@@ -15,7 +15,7 @@ from .base import Random
 from .ike.aka_common import AKA, AKA_PRIME
 from .ike.aka_server import AkaServer
 from .ike.child import mobility_selector, narrow
-from .ike.eap_method import EapMethod
+from .ike.eap_method import EapMethod, imsi_of
 from .ike.events import Refusal, Selectors
 from .ike.policy import Peer
 from .leases import HOME_PREFIX_LENGTH, Holder, Pool, address_pool, prefix_pool
@@ -109,6 +109,9 @@ class GatewayPolicy:
         if self.config.psk is not None:
             return self.config.psk
         identity = peer.claimed.data.decode(errors="replace")
+        claimed = self.config.subscriptions.get(imsi_of(identity, identity[:1]) or "")
+        if peer.apn is None and claimed is not None:
+            peer.apn = claimed.apns[0]  # IDr names the default APN before EAP shows who it really is (S-12)
         flavour = AKA_PRIME if identity.startswith(AKA_PRIME.leading) else AKA
         lookup: Callable[[str], Subscriber | None] = self._credentials
         name = self.config.network_name

@@ -124,19 +124,23 @@ def session(runs: Path, topo: str, *options: str, standin: bool = True, **variab
 
 @contextmanager
 def links_beside(process: subprocess.Popen[bytes]) -> Iterator[list[str]]:
-    """A list that is filled, at the end, with what is left in the network namespace of `process`."""
+    """A list that is filled, at the end, with what is left in the network namespace of `process`.
+
+    The kernel takes a dead namespace's links away when it comes to it: a few seconds are allowed.
+    """
     left: list[str] = []
     with open(f"/proc/{process.pid}/ns/net", "rb") as namespace:
         yield left
-        where = f"--net=/proc/self/fd/{namespace.fileno()}"
-        listing = subprocess.run(
-            ["nsenter", where, "ip", "-br", "link"],
-            pass_fds=[namespace.fileno()],
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        left += [line.split()[0] for line in listing.stdout.splitlines()]
+        deadline = time.monotonic() + SECONDS / 4
+        while len(found := _links_in(namespace.fileno())) > 1 and time.monotonic() < deadline:
+            time.sleep(LOOK_SECONDS)
+        left += found
+
+
+def _links_in(namespace: int) -> list[str]:
+    command = ["nsenter", f"--net=/proc/self/fd/{namespace}", "ip", "-br", "link"]
+    listing = subprocess.run(command, pass_fds=[namespace], capture_output=True, text=True, check=True)
+    return [line.split()[0] for line in listing.stdout.splitlines()]
 
 
 @pytest.mark.parametrize("ending", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP], ids=lambda number: number.name)
