@@ -95,6 +95,7 @@ class Wire:
     """The far end of a link: sends frames, and keeps all that the other side sent."""
 
     def __init__(self, namespace: Namespace, name: str, peer: Namespace, peer_name: str) -> None:
+        self.namespace = namespace
         with namespace:
             self._socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
             self._socket.bind((name, ETH_P_ALL))
@@ -110,21 +111,21 @@ class Wire:
             self._socket.send((destination or self.peer) + self.own + kind + packet)
 
     def collect(self) -> list[bytes]:
-        """IPv6 packets that the other side has sent so far."""
+        """IP packets that the other side has sent so far."""
         while True:
             try:
                 frame, address = self._socket.recvfrom(70000)
             except BlockingIOError:
                 return self.seen
-            if address[2] != socket.PACKET_OUTGOING and frame[12:14] == b"\x86\xdd":
+            if address[2] != socket.PACKET_OUTGOING and frame[12:14] in (b"\x86\xdd", b"\x08\x00"):
                 self.seen.append(frame[14:])
 
-    def await_packet(self, wanted: Callable[[bytes], bool]) -> bytes:
-        """The first such packet."""
+    def await_packet(self, wanted: Callable[[bytes], bool], version: int = 6) -> bytes:
+        """The first such packet of an IP version."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             for packet in self.collect():
-                if wanted(packet):
+                if packet[0] >> 4 == version and wanted(packet):
                     return packet
             select.select([self._socket], [], [], 0.2)
         raise AssertionError(f"no such packet among {len(self.seen)}: {[each[:64].hex() for each in self.seen[-5:]]}")

@@ -25,8 +25,6 @@ from .tun import LARGEST_PACKET, Tun
 DEVICE_MTU = LARGEST_PACKET
 """Octets: no packet is too big for the device, so that it is the engine, which knows the tunnels' MTUs, that reports
 Packet Too Big, and never the kernel."""
-LOOSE = 2
-"""rp_filter (RFC 3704 2.4): of `all` and the device's own the larger number counts, and strict is 1."""
 
 
 class GatewayDatapath:
@@ -74,22 +72,32 @@ class GatewayDatapath:
         sysctls.write("ipv4/ip_forward", 1)
         for each in ("all", self._device):
             sysctls.write(f"ipv4/conf/{each}/send_redirects", 0)
-        strict = sysctls.read("ipv4/conf/all/rp_filter")
-        sysctls.write(f"ipv4/conf/{self._device}/rp_filter", LOOSE if strict else 0)
+        self._free_sources(sysctls)
+
+    def _free_sources(self, sysctls: Sysctls) -> None:
+        """Let packets with any source come out of the device: errors that the engine reports may have a dummy one.
+
+        Of the device's own check and that of `all` the stricter one counts, so `all` goes to the others one by one.
+        """
+        everywhere = sysctls.read("ipv4/conf/all/rp_filter")
+        for each in sysctls.names("ipv4/conf"):
+            own = sysctls.read(f"ipv4/conf/{each}/rp_filter")
+            free = each in ("all", self._device)
+            sysctls.write(f"ipv4/conf/{each}/rp_filter", 0 if free else max(own, everywhere))
 
     def _answer_neighbours(self, address: IPAddress, sysctls: Sysctls, opened: ExitStack) -> None:
         """Where the home agent's address lies in the prefix of a link, its neighbours ask for it."""
         for each in self._netlink.addresses(family_of(address)):
+            name = socket.if_indextoname(each.interface)
             if each.address == address:
                 raise EnvironmentProblem(
-                    f"the home agent's address {address} is an address of this machine (interface {each.interface}): "
+                    f"the home agent's address {address} is an address of this machine (on {name}): "
                     "take it away, the agent answers for it"
                 )
             link = ip_network((each.address, each.prefix_length), strict=False)
             if address not in link or link.prefixlen == link.max_prefixlen or each.interface == self._index:
                 continue
             if address.version == 6:
-                name = socket.if_indextoname(each.interface)
                 sysctls.write(f"ipv6/conf/{name}/proxy_ndp", 1)
                 sysctls.write(f"ipv6/neigh/{name}/proxy_delay", 0)  # nobody else answers that we should wait for
             self._netlink.add_proxy(each.interface, address)

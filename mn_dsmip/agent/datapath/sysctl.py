@@ -20,6 +20,10 @@ class Sysctls:
         """A setting's number."""
         return int((ROOT / name).read_text())
 
+    def names(self, folder: str) -> list[str]:
+        """What has settings in a folder: interfaces, `all` and `default`."""
+        return sorted(each.name for each in (ROOT / folder).iterdir())
+
     def write(self, name: str, value: int) -> None:
         """Change a setting that has another value; ``EnvironmentProblem`` when the kernel does not let us."""
         path = ROOT / name
