@@ -40,18 +40,30 @@ def main(argv: Sequence[str] | None = None) -> int:
         )
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        if words[:1] == ["check"]:
-            from .check import main as check
-
-            return check(words[1:])
-        arguments = _parser().parse_args(words)
-        run: Callable[[argparse.Namespace], int] = arguments.run
-        return run(arguments)
+        return _run(words)
     except KeyboardInterrupt:
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads; say nothing at exit either
         return EXIT_FAILURE
+    except Exception as fault:
+        if os.environ.get("MN_DSMIP_DEBUG"):
+            raise
+        return _complain(
+            f"a fault in mn-dsmip itself: {type(fault).__name__}: {fault} (MN_DSMIP_DEBUG=1 shows where)", EXIT_FAILURE
+        )
+
+
+def _run(words: list[str]) -> int:
+    if words[:1] == ["check"]:
+        from .check import main as check
+
+        return check(words[1:])
+    arguments = _parser().parse_args(words)
+    run: Callable[[argparse.Namespace], int] = arguments.run
+    status = run(arguments)
+    sys.stdout.flush()  # a reader that went away is noticed here, not at exit
+    return status
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -120,6 +132,13 @@ def _complain(message: str, status: int = EXIT_UNUSABLE) -> int:
     return status
 
 
+def _words(problem: Exception) -> str:
+    """What a person reads: an ``OSError`` without its number."""
+    if isinstance(problem, OSError) and problem.strerror:
+        return f"{problem.filename}: {problem.strerror}" if problem.filename else problem.strerror
+    return str(problem)
+
+
 def _run_agent(arguments: argparse.Namespace) -> int:
     from .agent.config import load_gateway, load_ue
     from .agent.errors import ConfigError, EnvironmentProblem
@@ -132,16 +151,8 @@ def _run_agent(arguments: argparse.Namespace) -> int:
         from .agent.run import run_gateway, run_ue
 
         (run_ue if arguments.role == "ue" else run_gateway)(arguments.config, arguments.ready_fd)
-    except (ConfigError, EnvironmentProblem) as problem:
-        return _complain(str(problem))
-    except OSError as problem:
-        return _complain(f"{problem.filename or arguments.role}: {problem.strerror or problem}")
-    except Exception as fault:
-        if os.environ.get("MN_DSMIP_DEBUG"):
-            raise
-        return _complain(
-            f"a fault in mn-dsmip itself: {type(fault).__name__}: {fault} (MN_DSMIP_DEBUG=1 shows where)", EXIT_FAILURE
-        )
+    except (ConfigError, EnvironmentProblem, OSError) as problem:
+        return _complain(_words(problem))
     return 0
 
 
@@ -171,7 +182,7 @@ def _init(arguments: argparse.Namespace) -> int:
         for path in write_samples(arguments.folder):
             sys.stdout.write(f"{path}\n")
     except (EnvironmentProblem, OSError) as problem:
-        return _complain(str(problem))
+        return _complain(_words(problem))
     return 0
 
 
@@ -185,7 +196,7 @@ def _certificate(arguments: argparse.Namespace) -> int:
     try:
         write_certificate(arguments.folder, arguments.out, names)
     except (EnvironmentProblem, OSError) as problem:
-        return _complain(str(problem))
+        return _complain(_words(problem))
     return 0
 
 

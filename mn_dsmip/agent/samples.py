@@ -4,15 +4,19 @@
 from __future__ import annotations
 
 import os
+import re
 import secrets
 from collections.abc import Sequence
+from datetime import datetime
 from pathlib import Path
 
 from ..crypto.certs import Identity, create_authority, issue, load_certificates, load_key, to_pem, utc_now
+from ..crypto.suites import CryptoError
 from ..engine.discovery import ha_apn_fqdn
 from .errors import EnvironmentProblem
 
 _PRIVATE_FILE, _PUBLIC_FILE = 0o600, 0o644
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9.-]*")
 HOME_AGENT, APN, MCC, MNC, IMSI = "2001:db8:aaaa::1", "internet", "001", "01", "001010000000001"
 
 UE = """\
@@ -128,23 +132,37 @@ def write_samples(folder: Path) -> list[Path]:
 
 def write_certificate(folder: Path, out: str, names: Sequence[str]) -> None:
     """Issue ``out``.pem and ``out``.key for ``names``, by the authority in ``folder``, made first if there is none."""
+    if out == "ca" or not _NAME.fullmatch(out):
+        raise EnvironmentProblem(f"{out!r} cannot name a certificate: letters, digits, dot, hyphen; `ca` is taken")
     folder.mkdir(parents=True, exist_ok=True)
     now = utc_now().replace(microsecond=0)
-    authority_file, key_file = folder / "ca.pem", folder / "ca.key"
-    if authority_file.exists():
-        try:
-            chain, key = load_certificates(authority_file.read_bytes()), load_key(key_file.read_bytes())
-        except FileNotFoundError:
-            raise EnvironmentProblem(f"{authority_file} is there, its key {key_file} is not") from None
-        authority = Identity(key, chain)
-    else:
-        authority = create_authority("mn-dsmip demonstration CA", now)
-        private, public = to_pem(authority)
-        _write(key_file, private, _PRIVATE_FILE)
-        _write(authority_file, public, _PUBLIC_FILE)
-    private, public = to_pem(issue(authority, names, now))
+    try:
+        authority = _authority(folder, now)
+        private, public = to_pem(issue(authority, names, now))
+    except ValueError as problem:  # the library's word for a name that no certificate may hold
+        raise EnvironmentProblem(f"no certificate can be issued for {', '.join(names)}: {problem}") from None
     _write(folder / f"{out}.key", private, _PRIVATE_FILE)
     _write(folder / f"{out}.pem", public, _PUBLIC_FILE)
+
+
+def _authority(folder: Path, now: datetime) -> Identity:
+    """The authority in ``folder``, or a new one."""
+    certificate, key = folder / "ca.pem", folder / "ca.key"
+    if not certificate.exists():
+        authority = create_authority("mn-dsmip demonstration CA", now)
+        private, public = to_pem(authority)
+        _write(key, private, _PRIVATE_FILE)
+        _write(certificate, public, _PUBLIC_FILE)
+        return authority
+    if not key.exists():
+        raise EnvironmentProblem(f"{certificate} is there, its key {key} is not")
+    try:
+        authority = Identity(load_key(key.read_bytes()), load_certificates(certificate.read_bytes()))
+    except CryptoError as problem:
+        raise EnvironmentProblem(f"the authority in {folder} cannot be used: {problem}") from None
+    if authority.key.public_key() != authority.chain[0].public_key():
+        raise EnvironmentProblem(f"{key} is not the key of {certificate}")
+    return authority
 
 
 def _write(path: Path, content: bytes, mode: int) -> None:
