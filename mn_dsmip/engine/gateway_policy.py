@@ -68,10 +68,12 @@ class Leases:
         fixed4 = [each.ipv4 for each in static if each.ipv4]
         self.prefixes: dict[str, Pool[IPv6Network]] = {}
         self.ipv4: dict[str, Pool[IPv4Address]] = {}
-        for apn, pools in config.apns.items():
-            self.prefixes[apn] = prefix_pool(pools.prefixes, fixed)
+        shared: dict[IPv6Network, Pool[IPv6Network]] = {}
+        shared4: dict[IPv4Network, Pool[IPv4Address]] = {}
+        for apn, pools in config.apns.items():  # APNs with the same network have one pool of it
+            self.prefixes[apn] = shared.setdefault(pools.prefixes, prefix_pool(pools.prefixes, fixed))
             if pools.ipv4 is not None:
-                self.ipv4[apn] = address_pool(pools.ipv4, fixed4)
+                self.ipv4[apn] = shared4.setdefault(pools.ipv4, address_pool(pools.ipv4, fixed4))
 
     def assign(self, owner: Owner, wanted: IPv4Address | None) -> IPv4Address | IPv4Status:
         """The owner's IPv4 home address, or why it gets none (B-16)."""
