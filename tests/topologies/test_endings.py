@@ -112,6 +112,7 @@ def session(runs: Path, topo: str, *options: str, standin: bool = True, **variab
         stdout=other,
         stderr=other,
         start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests may run under nohup
     )
     os.close(other)
     try:
