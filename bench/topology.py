@@ -66,7 +66,9 @@ def inside() -> None:
             for name in ("ue1", "pgw"):
                 print(f"memory: the agent of {name} has {resident(net[name]) / MEBIBYTE:.1f} MiB resident")
             plain = throughput(ue, correspondent, status["care_of_address"])
+            before = carried(ue)
             tunnel = throughput(ue, correspondent, status["home_address"])
+            assert carried(ue) - before >= tunnel * 1e6 / 8 * SECONDS * 0.9, "that traffic did not take the tunnel"
             print(f"user plane: {tunnel:,.0f} Mbit/s through the tunnel, {plain:,.0f} Mbit/s over the plain path")
             for name in ("ue1", "pgw"):
                 print(f"memory: after that the agent of {name} has {resident(net[name]) / MEBIBYTE:.1f} MiB resident")
@@ -78,6 +80,14 @@ def resident(node: Any) -> int:
     """Octets in memory of an agent; Any: Mininet has no types."""
     pages = Path(f"/proc/{node.child.process.pid}/statm").read_text().split()[1]
     return int(pages) * os.sysconf("SC_PAGE_SIZE")
+
+
+def carried(ue: UE) -> int:
+    """Octets that applications of the UE have sent into the tunnel so far."""
+    text, errors, status = ue.pexec(["ip", "-json", "-statistics", "link", "show", "dev", "dsmip0"])
+    if status:
+        raise SystemExit(f"bench: the UE has no tunnel device: {errors}")
+    return int(json.loads(text)[0]["stats64"]["tx"]["bytes"])
 
 
 def throughput(ue: UE, correspondent: Ipv6Host, source: str) -> float:
