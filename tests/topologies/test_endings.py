@@ -112,7 +112,8 @@ def session(runs: Path, topo: str, *options: str, standin: bool = True, **variab
         stdout=other,
         stderr=other,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # the tests may run under nohup
+        # The tests may run under nohup, and have no threads.
+        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),  # noqa: PLW1509
     )
     os.close(other)
     try:
