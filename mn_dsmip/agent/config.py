@@ -16,7 +16,7 @@ from ..engine.discovery import ha_apn_fqdn
 from ..engine.gateway_policy import ApnPools, Subscription
 from ..engine.ike.proposals import PROFILES, Offer, Profile, parse_offer
 from ..wire.ikev2_numbers import Protocol
-from .document import Section, load, load_empty
+from .document import Section, demand_private, load, load_empty
 from .provisioning import KEY_OCTETS, load_subscribers, read_identity, read_keys, read_pools
 
 LONGEST_LIFETIME = 262_140
@@ -291,6 +291,7 @@ def _identity(ike: Section, required: bool) -> Identity | None:
         return None
     chain = _certificates(ike, "certificate", certificate)
     try:
+        demand_private(key, "the gateway's private key")
         private = load_key(key.read_bytes())
     except (OSError, CryptoError) as problem:
         raise ike.problem("key", f"{key}: {_reason(problem)}") from None

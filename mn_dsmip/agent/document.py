@@ -188,12 +188,17 @@ class Section:
 
     def demand_private(self, what: str) -> None:
         """``ConfigError`` unless nobody but the owner may read the file, which holds ``what``."""
-        if self.path.stat().st_mode & GROUP_AND_OTHERS:
-            raise ConfigError(self.path, None, f"it holds {what} and others may read it: chmod 600 {self.path}")
+        demand_private(self.path, what)
 
 
 def _is_null(node: yaml.Node) -> bool:
     return isinstance(node, yaml.ScalarNode) and node.tag == "tag:yaml.org,2002:null"
+
+
+def demand_private(path: Path, what: str) -> None:
+    """``ConfigError`` unless nobody but the owner may read ``path``, which holds ``what``."""
+    if path.stat().st_mode & GROUP_AND_OTHERS:
+        raise ConfigError(path, None, f"it holds {what} and others may read it: chmod 600 {path}")
 
 
 def load(path: Path) -> Section:

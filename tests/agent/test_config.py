@@ -90,6 +90,7 @@ def gateway_error(samples: Samples) -> str:
 
 
 def test_files_that_hold_something_else(samples: Samples) -> None:
+    (samples.folder / "gateway.pem").chmod(0o600)
     samples.edit("gateway.yaml", "  key: gateway.key", "  key: gateway.pem")
     assert gateway_error(samples).startswith("gateway.yaml:26: ike.key: gateway.pem: no usable PEM private key: ")
     samples.edit("gateway.yaml", "  certificate: gateway.pem", "  certificate: gateway.key")
@@ -199,6 +200,14 @@ def test_keys_that_others_may_read_are_refused(samples: Samples, name: str) -> N
     with pytest.raises(ConfigError) as refused:
         load_ue(path) if name == "ue.yaml" else load_gateway(samples.gateway)
     assert str(refused.value) == f"{path}: it holds a subscriber's keys and others may read it: chmod 600 {path}"
+
+
+def test_a_private_key_that_others_may_read_is_refused(samples: Samples) -> None:
+    path = samples.folder / "gateway.key"
+    path.chmod(0o640)
+    assert gateway_error(samples) == (
+        "gateway.key: it holds the gateway's private key and others may read it: chmod 600 gateway.key"
+    )
 
 
 def test_a_preshared_key_makes_other_credentials_unnecessary(samples: Samples) -> None:
