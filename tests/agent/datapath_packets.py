@@ -17,6 +17,7 @@ from scapy.layers.inet6 import (
     IPv6ExtHdrDestOpt,
     IPv6ExtHdrFragment,
     IPv6ExtHdrRouting,
+    defragment6,
     fragment6,
 )
 from scapy.layers.ipsec import ESP
@@ -24,6 +25,7 @@ from scapy.packet import Packet, Raw
 
 HOME_ADDRESS = "2001:db8:100::5"
 ELSEWHERE = "2001:db8:99::1"
+FRAGMENT = 44
 NUMBERS = {"esp": 50, "mobility": 135, "ipip": 4}
 
 
@@ -65,6 +67,13 @@ def fragments_of(packet: bytes, size: int) -> list[bytes]:
     header = IPv6(packet[:40])
     unfragmentable = IPv6(src=header.src, dst=header.dst) / IPv6ExtHdrFragment(id=7, nh=packet[6])
     return [bytes(each) for each in fragment6(unfragmentable / Raw(packet[40:]), size)]
+
+
+def bodies(packets: list[bytes]) -> list[bytes]:
+    """What the packets carry, and once, at the end, what their fragments do: connection tracking cuts these anew."""
+    fragments = [IPv6(each) for each in packets if each[6] == FRAGMENT]
+    whole = [each[6:7] + each[40:] for each in packets if each[6] != FRAGMENT]
+    return whole + ([bytes(defragment6(fragments))[40:]] if fragments else [])
 
 
 def errors(source: str, destination: str) -> dict[str, bytes]:

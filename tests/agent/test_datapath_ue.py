@@ -23,8 +23,10 @@ from mn_dsmip.wire.ip import parse_udp
 from tests.agent.datapath_network import PATIENCE, Inbox, Namespace, Wire, link, namespaces
 from tests.agent.datapath_packets import (
     ELSEWHERE,
+    FRAGMENT,
     HOME_ADDRESS,
     agents_packets,
+    bodies,
     errors,
     fragments_of,
     kernels_packets,
@@ -206,11 +208,19 @@ def test_packets_leave_as_they_are_whatever_the_routes_of_applications(access: A
     access.open()
     access.carry_out(*ATTACHED)
     packets = list(agents_packets(CARE_OF, ELSEWHERE).values())
-    packets += fragments_of(agents_packets(CARE_OF, ELSEWHERE)["ike"] + bytes(2000), 1500)
     access.datapath.send([Datagram(Side.ACCESS, each) for each in packets])
     for packet in packets:
         assert access.wire.await_packet(lambda each, wanted=packet: each == wanted)
     assert access.datapath.counters == {}
+
+
+def test_fragments_of_the_engine_leave(access: Access) -> None:
+    access.open()
+    fragments = fragments_of(agents_packets(CARE_OF, ELSEWHERE)["ike"] + bytes(2000), 1500)
+    last = agents_packets(CARE_OF, ELSEWHERE)["esp"]
+    access.datapath.send([Datagram(Side.ACCESS, each) for each in (*fragments, last)])
+    access.wire.await_packet(lambda each: each == last)
+    assert bodies([each for each in access.wire.seen if each[6] == FRAGMENT]) == bodies(fragments)
 
 
 def test_the_engine_alone_heeds_path_mtus(access: Access) -> None:
