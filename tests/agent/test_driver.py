@@ -241,6 +241,8 @@ def test_commands_that_fail_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         assert await refusal(bench, "attach") == "the gateway does not answer (RFC 7296 2.4)"
         engine.on["attach"] = lambda: None
         waiting = asyncio.ensure_future(refusal(bench, "attach"))
+        while bench.log[-1:] != ["attach"] or bench.log.count("attach") < 2:
+            await asyncio.sleep(0)
         engine.on["detach"] = lambda: engine.pending.append(DetachFinished(True))
         await asyncio.wait_for(bench.driver.command("detach"), 5)
         assert await waiting == "the PDN connection was ended meanwhile"
