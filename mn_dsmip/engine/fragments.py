@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Reassembly of fragments, bounded in number, size and time (RFC 8200 4.5, RFC 5722, RFC 791)."""
+"""Reassembly of fragments, bounded in number, size and time (RFC 8200 4.5, RFC 5722, RFC 6946, RFC 791)."""
 
 from __future__ import annotations
 
@@ -14,17 +14,29 @@ REASSEMBLY_TIMEOUT = 60.0
 MOST_PENDING = 256
 """Packets under reassembly; the oldest makes room."""
 LARGEST_PACKET = 65535
+"""Octets that a length field can tell: of an IPv4 packet, of an IPv6 payload."""
 MOST_PIECES = 128
 
 
 class _Pending:
-    __slots__ = ("expires", "first", "pieces", "total")
+    """The pieces of one packet by their offset; they never overlap nor reach beyond ``total`` once that is known."""
+
+    __slots__ = ("expires", "front", "pieces", "total")
 
     def __init__(self, expires: float) -> None:
         self.expires = expires
-        self.first = b""
+        self.front = b""
         self.pieces: dict[int, bytes] = {}
         self.total: int | None = None
+
+    def contradicts(self, begin: int, end: int, last: bool) -> bool:
+        """Whether a piece from ``begin`` to ``end`` overlaps another, or denies where the packet ends."""
+        if self.total is not None and (last or end > self.total):
+            return True
+        return any(
+            (begin < at + len(piece) and at < end) or (last and at + len(piece) > end)
+            for at, piece in self.pieces.items()
+        )
 
 
 class Reassembler:
@@ -48,63 +60,64 @@ class Reassembler:
         """Take a fragment; the whole packet when this one completes it."""
         assert packet.fragment
         identification, offset, more = packet.fragment
-        if more and len(packet.payload) % 8:
+        front, payload = packet.unfragmentable, packet.payload
+        if offset or more:  # the only fragment of a packet stands alone, whatever else has its number (RFC 6946 4)
+            key = (packet.source, packet.destination, identification)
+            complete = self._collect(key, front, payload, offset, more, now)
+            if complete is None:
+                return None
+            front, payload = complete
+        length = len(front) - IPV6_HEADER + len(payload)
+        if length > LARGEST_PACKET:
             self._counters["fragment-malformed"] += 1
             return None
-        key = (packet.source, packet.destination, identification)
-        pending = self._collect(key, packet.payload, offset, more, now)
-        if pending is not None and offset == 0:
-            pending.first = packet.unfragmentable
-        payload = self._complete(key)
-        if payload is None or pending is None:
-            return None
-        front = bytearray(pending.first)
-        struct.pack_into("!H", front, 4, len(front) - IPV6_HEADER + len(payload))
-        return bytes(front) + payload
+        return front[:4] + struct.pack("!H", length) + front[6:] + payload
 
     def add_ipv4(self, packet: Ipv4Packet, now: float) -> bytes | None:
         """Take a fragment; the whole packet when this one completes it."""
-        if packet.more_fragments and len(packet.payload) % 8:
+        key = (packet.source, packet.destination, packet.protocol, packet.identification)
+        complete = self._collect(key, packet.header, packet.payload, packet.offset, packet.more_fragments, now)
+        if complete is None:
+            return None
+        header, payload = complete
+        length = len(header) + len(payload)
+        if length > LARGEST_PACKET:
             self._counters["fragment-malformed"] += 1
             return None
-        key = (packet.source, packet.destination, packet.protocol, packet.identification)
-        pending = self._collect(key, packet.payload, packet.offset, packet.more_fragments, now)
-        if pending is not None and packet.offset == 0:
-            pending.first = packet.header
-        payload = self._complete(key)
-        if payload is None or pending is None:
-            return None
-        front = bytearray(pending.first)
-        struct.pack_into("!HHH", front, 2, len(front) + len(payload), packet.identification, 0)
+        front = bytearray(header)
+        struct.pack_into("!HHH", front, 2, length, packet.identification, 0)
         return with_header_checksum(front) + payload
 
-    def _collect(self, key: Hashable, data: bytes, offset: int, more: bool, now: float) -> _Pending | None:
+    def _collect(
+        self, key: Hashable, front: bytes, data: bytes, offset: int, more: bool, now: float
+    ) -> tuple[bytes, bytes] | None:
+        """Keep one piece; the headers of the first one and the whole payload when nothing is missing any more."""
         self.handle_timer(now)
-        pending = self._pending.get(key)
-        if pending is None:
-            if len(self._pending) >= MOST_PENDING:
-                self._pending.popitem(last=False)
-                self._counters["fragment-crowded-out"] += 1
-            pending = self._pending[key] = _Pending(now + REASSEMBLY_TIMEOUT)
         end = offset + len(data)
+        if not data or end > LARGEST_PACKET or (more and len(data) % 8):
+            self._counters["fragment-malformed"] += 1
+            return None
+        pending = self._pending.get(key) or self._begin(key, now)
         if pending.pieces.get(offset) == data:
-            return pending  # an exact repetition is harmless
-        overlap = any(offset < begin + len(piece) and begin < end for begin, piece in pending.pieces.items())
-        beyond = pending.total is not None and (end > pending.total or not more)
-        if overlap or beyond or not data or end > LARGEST_PACKET or len(pending.pieces) >= MOST_PIECES:
-            del self._pending[key]  # RFC 5722: an overlap condemns the whole packet
-            self._counters["fragment-overlap" if overlap or beyond else "fragment-malformed"] += 1
+            return None  # an exact repetition is harmless
+        contradiction = pending.contradicts(offset, end, not more)
+        if contradiction or len(pending.pieces) >= MOST_PIECES:
+            del self._pending[key]  # RFC 5722 4: an overlap condemns the whole packet
+            self._counters["fragment-overlap" if contradiction else "fragment-malformed"] += 1
             return None
         pending.pieces[offset] = data
+        if not offset:
+            pending.front = front
         if not more:
             pending.total = end
-        return pending
-
-    def _complete(self, key: Hashable) -> bytes | None:
-        pending = self._pending.get(key)
-        if pending is None or pending.total is None or not pending.first:
-            return None
         if sum(len(piece) for piece in pending.pieces.values()) != pending.total:
             return None
         del self._pending[key]
-        return b"".join(pending.pieces[offset] for offset in sorted(pending.pieces))
+        return pending.front, b"".join(pending.pieces[at] for at in sorted(pending.pieces))
+
+    def _begin(self, key: Hashable, now: float) -> _Pending:
+        if len(self._pending) >= MOST_PENDING:
+            self._pending.popitem(last=False)
+            self._counters["fragment-crowded-out"] += 1
+        pending = self._pending[key] = _Pending(now + REASSEMBLY_TIMEOUT)
+        return pending
