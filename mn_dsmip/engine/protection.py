@@ -116,6 +116,9 @@ def open_mobility(
     database: EspDatabase, outer: Ipv6Packet, at_mobile_node: bool, counters: Counter[str]
 ) -> tuple[EspPair, MobilityPacket] | None:
     """The mobility message in an ESP packet and the SA it came through; everything else is counted and dropped."""
+    if outer.home_address_option if at_mobile_node else outer.routing_home_address:
+        counters["home-address-direction"] += 1  # each way has its own header (RFC 6275 6.3, 6.4)
+        return None
     pair = database.inbound(outer.payload[:4])
     if pair is None:
         counters["esp-unknown-spi"] += 1

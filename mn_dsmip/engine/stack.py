@@ -37,6 +37,12 @@ from .fragments import Reassembler
 PATH_MTU_LIFETIME = 600.0
 """Seconds until a larger packet is tried again (RFC 8201 4 recommends 10 minutes)."""
 MOST_PATHS = 4096
+_LOOPBACK = bytes(15) + b"\1"
+
+
+def is_unicast(address: bytes) -> bool:
+    """Whether a packet may come from this IPv6 address of another host."""
+    return address[0] != 0xFF and any(address) and address != _LOOPBACK
 
 
 class PathError(NamedTuple):
@@ -106,14 +112,19 @@ class Stack:
         """What a packet to our address ``own`` turns out to be; ``None`` when there is nothing more to do with it."""
         try:
             parsed = parse_ipv6(packet)
-            if parsed.fragment is not None:
-                whole = self._reassembler.add_ipv6(parsed, now)
-                parsed = parse_ipv6(whole) if whole is not None else None  # type: ignore[assignment]
-                if parsed is None or parsed.fragment is not None:
-                    return None
             if parsed.destination != own:
                 self.counters["not-for-us"] += 1
                 return None
+            if not is_unicast(parsed.source):
+                self.counters["source-not-unicast"] += 1  # nobody to answer (RFC 4291 2.5.2, 2.5.3, 2.7)
+                return None
+            if parsed.fragment is not None:
+                whole = self._reassembler.add_ipv6(parsed, now)
+                if whole is None:
+                    return None
+                parsed = parse_ipv6(whole)
+                if parsed.fragment is not None:
+                    raise WireError("a fragment of a fragment")
             return self._sort(parsed, own, now)
         except WireError:
             self.counters["packet-malformed"] += 1
@@ -121,15 +132,19 @@ class Stack:
 
     def _sort(self, packet: Ipv6Packet, own: bytes, now: float) -> Received | None:
         protocol = packet.protocol
-        if protocol in (ESP, IPV6_IN, IPIP):
+        if protocol == ESP:
             return packet
-        if protocol == UDP:
-            source_port, port, payload = parse_udp(packet.payload, packet.source, own)
-            return UdpDatagram(IPv6Address(packet.source), source_port, IPv6Address(own), port, payload)
-        if protocol == ICMPV6:
-            return self._icmp(packet, own, now)
         if protocol == MOBILITY_HEADER:
             self.counters["mh-unprotected"] += 1  # RFC 4877 3.1: it must come inside ESP
+        elif packet.home_address_option or packet.routing_home_address:
+            self.counters["home-address-unprotected"] += 1  # no route optimisation here (RFC 6275 9.3.1, TS 24.303 4.1)
+        elif protocol in (IPV6_IN, IPIP):
+            return packet
+        elif protocol == UDP:
+            source_port, port, payload = parse_udp(packet.payload, packet.source, own)
+            return UdpDatagram(IPv6Address(packet.source), source_port, IPv6Address(own), port, payload)
+        elif protocol == ICMPV6:
+            return self._icmp(packet, own, now)
         elif protocol != NO_NEXT_HEADER:
             self.counters["protocol-unknown"] += 1
         return None

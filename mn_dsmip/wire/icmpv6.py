@@ -8,10 +8,15 @@ from enum import IntEnum
 
 from .codec import WireError
 from .ip import (
+    DESTINATION_OPTIONS,
+    FRAGMENT,
+    HOP_BY_HOP,
     HOP_LIMIT,
     ICMP,
     ICMPV6,
+    IPV6_HEADER,
     IPV6_MINIMUM_MTU,
+    ROUTING,
     internet_sum,
     ipv6_packet,
     transport_sum,
@@ -28,6 +33,7 @@ class IcmpV6(IntEnum):
     PARAMETER_PROBLEM = 4
     ECHO_REQUEST = 128
     ECHO_REPLY = 129
+    REDIRECT = 137
 
 
 class IcmpV4(IntEnum):
@@ -63,10 +69,25 @@ def icmpv6_error(source: bytes, kind: int, code: int, word: int, packet: bytes) 
         return None
     if destination[0] == 0xFF and kind != IcmpV6.PACKET_TOO_BIG:
         return None
-    if packet[6] == ICMPV6 and len(packet) > 40 and packet[40] < 128:
+    if _is_icmpv6_error(packet):
         return None
     quoted = packet[: IPV6_MINIMUM_MTU - 48]
     return icmpv6_message(source, origin, kind, code, struct.pack("!I", word) + quoted)
+
+
+def _is_icmpv6_error(packet: bytes) -> bool:
+    """Whether ``packet``, perhaps cut, carries an ICMPv6 error or redirect behind whatever extension headers."""
+    protocol, position = packet[6], IPV6_HEADER
+    while protocol in (HOP_BY_HOP, DESTINATION_OPTIONS, ROUTING, FRAGMENT) and position + 8 <= len(packet):
+        if protocol == FRAGMENT and struct.unpack_from("!H", packet, position + 2)[0] & 0xFFF8:
+            return False  # no upper-layer header in a later fragment
+        units = 0 if protocol == FRAGMENT else packet[position + 1]
+        protocol, position = packet[position], position + 8 * (1 + units)
+    return (
+        protocol == ICMPV6
+        and position < len(packet)
+        and (packet[position] < 128 or packet[position] == IcmpV6.REDIRECT)
+    )
 
 
 def icmpv4_error(source: bytes, kind: int, code: int, word: int, packet: bytes) -> bytes | None:

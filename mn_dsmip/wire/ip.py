@@ -31,6 +31,8 @@ class EcnField(IntEnum):
     """RFC 3168 5."""
 
     NOT_ECT = 0
+    ECT_1 = 1
+    ECT_0 = 2
     CE = 3
 
 
@@ -116,6 +118,8 @@ def parse_ipv6(packet: bytes) -> Ipv6Packet:
     found = Ipv6Packet(packet[8:24], packet[24:40], hop_limit, first >> 20 & 0xFF)
     position, pointer = IPV6_HEADER, 6
     while protocol in (HOP_BY_HOP, DESTINATION_OPTIONS, ROUTING, FRAGMENT):
+        if protocol == HOP_BY_HOP and position > IPV6_HEADER:
+            raise WireError("hop-by-hop options that do not follow the IPv6 header (RFC 8200 4.1)")
         units = 0 if protocol == FRAGMENT or position + 1 >= len(packet) else packet[position + 1]
         end = position + 8 * (1 + units)
         if end > len(packet):

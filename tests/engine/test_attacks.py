@@ -272,7 +272,7 @@ def test_a_flood_of_ike_sa_init_meets_cookies_and_the_honest_ue_gets_in() -> Non
     template = recorded_init(operator)
     source = random.Random(1)
     for number in range(1000):
-        spoofed = IPv6Address(source.getrandbits(128) | 1 << 125).packed
+        spoofed = IPv6Address(source.getrandbits(125) | 1 << 125).packed
         message = source.randbytes(8) + template[8:]
         body = udp_payload(spoofed, 500, GATEWAY.packed, 500, message)
         operator.gateway.receive_datagram(Datagram(Side.ACCESS, ipv6_packet(spoofed, GATEWAY.packed, 17, body)), 0.0)

@@ -13,14 +13,19 @@ from scapy.layers.inet import IP, UDP
 from scapy.layers.inet import fragment as scapy_fragment
 from scapy.layers.inet6 import (
     HAO,
+    ICMPv6DestUnreach,
     ICMPv6EchoRequest,
+    ICMPv6ND_Redirect,
     ICMPv6PacketTooBig,
+    ICMPv6TimeExceeded,
     IPv6,
     IPv6ExtHdrDestOpt,
     IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
     IPv6ExtHdrRouting,
     PadN,
 )
+from scapy.packet import Packet
 
 from mn_dsmip.wire import ip
 from mn_dsmip.wire.codec import WireError
@@ -95,6 +100,15 @@ def test_routing_headers_that_are_refused(kind: int, left: int) -> None:
         ip.parse_ipv6(ip.ipv6_packet(HERE, THERE, ip.ROUTING, header))
 
 
+def test_hop_by_hop_options_stand_first_or_not_at_all() -> None:
+    """RFC 8200 4.1."""
+    option = bytes((ip.UDP, 0, 1, 4, 0, 0, 0, 0))
+    assert ip.parse_ipv6(ip.ipv6_packet(HERE, THERE, ip.HOP_BY_HOP, option + b"x")).protocol == ip.UDP
+    behind = bytes((ip.HOP_BY_HOP, 0, 1, 4, 0, 0, 0, 0)) + option
+    with pytest.raises(WireError, match="do not follow the IPv6 header"):
+        ip.parse_ipv6(ip.ipv6_packet(HERE, THERE, ip.DESTINATION_OPTIONS, behind))
+
+
 def test_every_truncation_is_refused() -> None:
     whole = ip.ipv6_packet(HERE, THERE, ip.DESTINATION_OPTIONS, ip.home_address_header(ip.UDP, HOME) + bytes(8))
     for length in range(len(whole)):
@@ -158,8 +172,6 @@ def test_errors_that_must_not_be_sent() -> None:
     assert icmpv6_error(THERE, 1, 0, 0, ip.ipv6_packet(unspecified, THERE, ip.UDP, b"")) is None
     assert icmpv6_error(THERE, 1, 0, 0, ip.ipv6_packet(HERE, multicast, ip.UDP, b"")) is None
     assert icmpv6_error(THERE, 2, 0, 1280, ip.ipv6_packet(HERE, multicast, ip.UDP, b"")) is not None
-    about_error = icmpv6_message(HERE, THERE, IcmpV6.TIME_EXCEEDED, 0, bytes(4))
-    assert icmpv6_error(THERE, 1, 0, 0, about_error) is None
     first = bytes(IP(src="192.0.2.1", dst="192.0.2.2") / UDP() / b"x")
     own = bytes((192, 0, 2, 9))
     made = icmpv4_error(own, IcmpV4.DESTINATION_UNREACHABLE, 4, 1400, first)
@@ -167,3 +179,29 @@ def test_errors_that_must_not_be_sent() -> None:
     later = bytes(IP(src="192.0.2.1", dst="192.0.2.2", frag=8) / UDP() / b"x")
     assert icmpv4_error(own, 3, 4, 1400, later) is None
     assert icmpv4_error(own, 3, 4, 1400, made) is None
+
+
+OPTIONS, ROUTING, HOPS = IPv6ExtHdrDestOpt(), IPv6ExtHdrRouting(addresses=[HOME_TEXT]), IPv6ExtHdrHopByHop()
+
+
+@pytest.mark.parametrize(
+    ("packet", "allowed"),
+    [
+        (IPv6() / ICMPv6TimeExceeded(), False),
+        (IPv6() / ICMPv6ND_Redirect(), False),
+        (IPv6() / ICMPv6EchoRequest(), True),
+        (IPv6() / HOPS / OPTIONS / ROUTING / ICMPv6DestUnreach(), False),
+        (IPv6() / HOPS / OPTIONS / ROUTING / ICMPv6EchoRequest(), True),
+        (IPv6() / IPv6ExtHdrFragment(m=1) / ICMPv6PacketTooBig() / bytes(8), False),
+        (IPv6() / IPv6ExtHdrFragment(offset=1, nh=58) / bytes(8), True),
+        (IPv6() / OPTIONS / IPv6() / ICMPv6TimeExceeded(), True),
+    ],
+)
+def test_no_icmpv6_error_about_an_error(packet: Packet, allowed: bool) -> None:
+    """RFC 4443 2.4 (e): nor about a redirect, whatever stands before it."""
+    packet.src, packet.dst = HERE_TEXT, HOME_TEXT
+    whole = bytes(packet)
+    error = icmpv6_error(THERE, IcmpV6.DESTINATION_UNREACHABLE, 3, 0, whole)
+    assert (error is not None) is allowed
+    if error is not None:
+        assert error[48:] == whole and parse_icmpv6(THERE, HERE, error[40:])[:2] == (1, 3)
