@@ -26,7 +26,7 @@ from scapy.packet import Packet, Raw
 HOME_ADDRESS = "2001:db8:100::5"
 ELSEWHERE = "2001:db8:99::1"
 FRAGMENT = 44
-NUMBERS = {"esp": 50, "mobility": 135, "ipip": 4}
+NUMBERS = {"nothing": 59, "esp": 50, "mobility": 135, "ipip": 4}
 
 
 def agents_packets(source: str, destination: str) -> dict[str, bytes]:
@@ -51,6 +51,8 @@ def agents_packets(source: str, destination: str) -> dict[str, bytes]:
         "home address option, mobility": after(home_address, last="mobility") / mobility,
         "routing header, esp": after(routing, last="esp") / esp,
         "routing header, mobility": after(routing, last="mobility") / mobility,
+        "home address option": after(home_address, last="nothing"),
+        "routing header": after(routing, last="nothing"),
         "mobility": after(last="mobility") / mobility,
         "ipv6 in ipv6": after() / IPv6(src=ELSEWHERE, dst=HOME_ADDRESS) / inner,
         "ipv4 in ipv6": after(last="ipip") / IP(src="192.0.2.1", dst="10.45.0.2") / inner,
