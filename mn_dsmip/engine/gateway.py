@@ -17,10 +17,9 @@ from typing import Any
 
 from ..crypto.aka import AuthenticationCentre
 from ..crypto.esp import EspError
-from ..wire.icmpv6 import IcmpV6
-from ..wire.ip import ESP, IPIP, IPV6_HEADER, IPV6_IN
-from .base import Datagram, Event, Random, Side, UdpDatagram, earliest
+from .base import Datagram, Event, Random, UdpDatagram, earliest
 from .effects import LeaseChanged
+from .gateway_network import GatewayNetwork
 from .gateway_policy import GatewayPolicy, PolicyConfig, holder_of
 from .ike.events import ChildSaClosed, ChildSaEstablished, IkeSaClosed, IkeSaEstablished, ResponderConfig
 from .ike.responder import IkeResponder
@@ -30,19 +29,8 @@ from .mip.events import Binding, BindingCreated, BindingForgotten, BindingRemove
 from .mip.home_agent import MAX_DELETE_BCE_TIMEOUT, HomeAgent
 from .mip.packet import MobilityPacket
 from .mip.request import Authorization
-from .protection import EspDatabase, EspPair, open_mobility, seal_mobility
-from .stack import PathError, Stack
-from .tunnel import (
-    Tunnel,
-    inner_destination,
-    inner_source,
-    is_inner,
-    may_travel,
-    report_unreachable,
-    take_congestion,
-    too_big,
-)
-from .ue_network import IPV4_REPORTER
+from .protection import EspPair, open_mobility, seal_mobility
+from .tunnel_errors import IPV4_REPORTER
 
 
 @dataclass(frozen=True)
@@ -74,17 +62,13 @@ class Gateway:
         self.ike = IkeResponder(config.ike, self.policy, random)
         lifetime = min(config.home_agent.max_lifetime, config.policy.prefix_lifetime)
         self.home_agent = HomeAgent(replace(config.home_agent, max_lifetime=lifetime), self.policy.leases)
-        self.stack = Stack(random, self.counters, config.link_mtu)
-        self.database = EspDatabase(random)
         self._own = config.policy.home_agent.packed
-        self._ipv4_own = config.ipv4_address.packed if config.ipv4_address else IPV4_REPORTER
+        ipv4_reporter = config.ipv4_address.packed if config.ipv4_address else IPV4_REPORTER
+        self.network = GatewayNetwork(self._own, ipv4_reporter, random, self.counters, config.link_mtu)
         self._sessions: dict[Holder, bytes] = {}
         self._holders: dict[bytes, Holder] = {}
         self._authorizations: dict[bytes, Authorization] = {}  # by inbound SPI
-        self._by_prefix: dict[bytes, Tunnel] = {}
-        self._by_ipv4: dict[bytes, Tunnel] = {}
         self._releases: list[tuple[float, Holder]] = []
-        self._out: list[Datagram] = []
         self._events: list[Event] = []
         self._ending = False
         self._restore(leases)
@@ -128,7 +112,7 @@ class Gateway:
 
     def _describe(self, binding: Binding, now: float) -> dict[str, Any]:
         assert isinstance(binding.owner, tuple)
-        tunnel = self._by_prefix.get(binding.home_address.packed[:8])
+        tunnel = self.network.tunnel_of(binding.home_address)
         ipv4 = binding.ipv4_home_address
         return {
             "subscriber": binding.owner[0],
@@ -145,38 +129,25 @@ class Gateway:
 
     def receive_datagram(self, datagram: Datagram, now: float) -> None:
         """Take a packet for the home agent's address or for a home address; whatever it holds, nothing is raised."""
-        packet = datagram.packet
-        if len(packet) > IPV6_HEADER and packet[24:40] == self._own and packet[0] >> 4 == 6:
-            if packet[6] in (IPV6_IN, IPIP):
-                traffic_class = (packet[0] << 4 | packet[1] >> 4) & 0xFF
-                self._decapsulate(packet[8:24], packet[6], packet[IPV6_HEADER:], traffic_class)
-            else:
-                self._receive_own(packet, now)
-        else:
-            self._encapsulate(packet, now)
-
-    def _receive_own(self, packet: bytes, now: float) -> None:
-        received = self.stack.receive(packet, self._own, now)
+        received = self.network.receive(datagram.packet, now)
+        if received is None:
+            return
         if isinstance(received, UdpDatagram):
             self.ike.receive_datagram(received, now)
-        elif isinstance(received, PathError):
-            self._relay(received, now)
-        elif received is not None and received.protocol == ESP:
-            opened = open_mobility(self.database, received, False, self.counters)
+        else:
+            opened = open_mobility(self.network.database, received, False, self.counters)
             if opened is not None:
                 self._receive_mobility(*opened, now)
-        elif received is not None:
-            self._decapsulate(received.source, received.protocol, received.payload, received.traffic_class)
         self._settle(now)
 
     def next_timer(self) -> float | None:
         """When ``handle_timer`` is due."""
         release = self._releases[0][0] if self._releases else None
-        return earliest(release, self.ike.next_timer(), self.home_agent.next_timer(), self.stack.next_timer())
+        return earliest(release, self.ike.next_timer(), self.home_agent.next_timer(), self.network.stack.next_timer())
 
     def handle_timer(self, now: float) -> None:
         """Let every part whose time has come act."""
-        for part in (self.ike, self.home_agent, self.stack):
+        for part in (self.ike, self.home_agent, self.network.stack):
             due = part.next_timer()
             if due is not None and due <= now:
                 part.handle_timer(now)
@@ -188,7 +159,7 @@ class Gateway:
 
     def datagrams_to_send(self) -> list[Datagram]:
         """Packets that are to leave now."""
-        out, self._out = self._out, []
+        out, self.network.out = self.network.out, []
         return out
 
     def events(self) -> list[Event]:
@@ -218,27 +189,23 @@ class Gateway:
             self.counters.update(part.counters)
             part.counters.clear()
         for datagram in self.ike.datagrams_to_send():
-            self._leave(self.stack.send_udp(datagram, now))
+            self.network.leave(self.network.stack.send_udp(datagram, now))
         for packet in self.home_agent.datagrams_to_send():
             self._send_mobility(packet, now)
-        self._leave(self.stack.answers())
-
-    def _leave(self, packets: Iterable[bytes]) -> None:
-        self._out += [Datagram(Side.ACCESS, packet) for packet in packets]
 
     def _send_mobility(self, packet: MobilityPacket, now: float) -> None:
         """Through the newest SA of the holder whose prefix the home address is in."""
         prefix = IPv6Network((packet.home_address, 64), strict=False)
         holder = self._holder_of_prefix(prefix)
         session = self._sessions.get(holder) if holder else None
-        pair = session and self.database.outbound(
+        pair = session and self.network.database.outbound(
             session, packet.home_agent, packet.home_address, packet.message.number
         )
         if not pair:
             self.counters["mh-without-sa"] += 1
             return
         try:
-            self._leave(self.stack.send(seal_mobility(pair, packet, from_mobile_node=False), now))
+            self.network.leave(self.network.stack.send(seal_mobility(pair, packet, from_mobile_node=False), now))
         except EspError as refused:
             self.counters[refused.reason] += 1
 
@@ -259,7 +226,7 @@ class Gateway:
         if old is not None:
             self._holders.pop(old, None)
             self.home_agent.withdraw(holder, now)
-            self.database.remove_session(old)
+            self.network.database.remove_session(old)
             self.ike.delete(old, now, "a newer IKE SA of the same subscriber and APN replaces it")
         prefix = self.policy.leases.prefixes[holder[1]].held_by(holder)
         if prefix is not None:
@@ -270,7 +237,7 @@ class Gateway:
         prefix = self.policy.leases.prefixes[holder[1]].held_by(holder) if holder else None
         if holder is None or prefix is None:
             return
-        self.database.add(event.session, event.child)
+        self.network.database.add(event.session, event.child)
         selected = event.child.remote[0]
         assert isinstance(selected.start, IPv6Address) and isinstance(selected.end, IPv6Address)
         selector = next(iter(summarize_address_range(selected.start, selected.end)))
@@ -279,13 +246,13 @@ class Gateway:
         self._authorizations[event.child.inbound_spi] = Authorization(holder, prefix, selector)
 
     def _child_closed(self, event: ChildSaClosed, now: float) -> None:
-        self.database.remove(event.inbound_spi)
+        self.network.database.remove(event.inbound_spi)
         self._authorizations.pop(event.inbound_spi, None)
 
     def _session_closed(self, event: IkeSaClosed, now: float) -> None:
         """The PDN connection is over: binding, SAs and, after the grace, the leases (RR-7, X-6)."""
         holder = self._holders.pop(event.session, None)
-        self.database.remove_session(event.session)
+        self.network.database.remove_session(event.session)
         if holder is None or self._sessions.get(holder) != event.session:
             return
         del self._sessions[holder]
@@ -296,30 +263,14 @@ class Gateway:
 
     def _binding_created(self, event: BindingCreated | BindingUpdated, now: float) -> None:
         binding = event.binding
-        if isinstance(event, BindingUpdated):
-            self._unbind(event.previous)
-        assert isinstance(binding.care_of_address, IPv6Address)
-        old = self._by_prefix.get(binding.home_address.packed[:8])
-        tunnel = Tunnel(
-            binding.care_of_address, binding.home_agent, binding.home_address, binding.home_prefix,
-            binding.mobile_router, binding.ipv4_home_address,
-        )  # fmt: skip
-        if old is not None:
-            tunnel.take_counts(old)
-        self._by_prefix[binding.home_address.packed[:8]] = tunnel
+        self.network.bind(binding)
         if binding.ipv4_home_address is not None:
-            self._by_ipv4[binding.ipv4_home_address.packed] = tunnel
             assert isinstance(binding.owner, tuple)
             subscriber, apn = binding.owner
             self._events.append(LeaseChanged(subscriber, apn, binding.home_prefix, binding.ipv4_home_address))
 
     def _binding_removed(self, event: BindingRemoved, now: float) -> None:
-        self._unbind(event.binding)
-        self._by_prefix.pop(event.binding.home_address.packed[:8], None)
-
-    def _unbind(self, binding: Binding) -> None:
-        if binding.ipv4_home_address is not None:
-            self._by_ipv4.pop(binding.ipv4_home_address.packed, None)
+        self.network.unbind(event.binding)
 
     def _binding_forgotten(self, event: BindingForgotten, now: float) -> None:
         """The IPv4 home address goes back; the prefix belongs to the IKE SA as long as that lives."""
@@ -328,60 +279,6 @@ class Gateway:
             self.policy.leases.release(event.owner)
         elif event.owner[1] in self.policy.leases.ipv4:
             self.policy.leases.ipv4[event.owner[1]].release(event.owner)
-
-    # --- traffic
-
-    def _encapsulate(self, packet: bytes, now: float) -> None:
-        """A packet that the kernel routed to us because it is for a home address."""
-        version = packet[0] >> 4 if packet else 0
-        if not is_inner(packet, IPV6_IN if version == 6 else IPIP) or not may_travel(packet):
-            self.counters["home-not-tunnelled"] += 1  # the kernel's own listener reports and solicitations
-            return
-        tunnel = self._by_prefix.get(packet[24:32]) if version == 6 else self._by_ipv4.get(packet[16:20])
-        if tunnel is None or not tunnel.holds(packet, inner_destination(packet)):
-            self.counters["home-not-bound"] += 1
-            self._give_back(report_unreachable(packet, self._own, self._ipv4_own))
-            return
-        mtu = self.stack.path_mtu(tunnel.care_of, now) - IPV6_HEADER
-        refused, error = too_big(packet, mtu, self._own, self._ipv4_own)
-        if refused:
-            self.counters["inner-too-big"] += 1
-            self._give_back(error)
-            return
-        self._leave(self.stack.send(tunnel.wrap_down(packet), now))
-
-    def _give_back(self, error: bytes | None) -> None:
-        if error is not None:
-            self._out.append(Datagram(Side.HOME, error))
-
-    def _decapsulate(self, outer_source: bytes, protocol: int, inner: bytes, traffic_class: int) -> None:
-        """Only inner sources of the UE whose care-of address sent the packet get through (RFC 6275 10.4.5)."""
-        if not is_inner(inner, protocol) or not may_travel(inner):
-            self.counters["tunnel-malformed"] += 1
-            return
-        tunnel = self._by_prefix.get(inner[8:16]) if inner[0] >> 4 == 6 else self._by_ipv4.get(inner[12:16])
-        if tunnel is None or not tunnel.holds(inner, inner_source(inner)):
-            self.counters["tunnel-inner-source"] += 1
-        elif tunnel.care_of != outer_source:
-            self.counters["tunnel-source"] += 1
-        else:
-            marked = take_congestion(inner, traffic_class)
-            if marked is None:
-                self.counters["tunnel-congestion"] += 1
-                return
-            tunnel.packets_up += 1
-            self._out.append(Datagram(Side.HOME, marked))
-
-    def _relay(self, error: PathError, now: float) -> None:
-        """An error about a tunnelled packet is the business of the inner source (RFC 2473 8)."""
-        inner = error.quoted[IPV6_HEADER:]
-        if error.quoted[6] not in (IPV6_IN, IPIP) or len(inner) < 20:
-            return
-        if error.kind == IcmpV6.PACKET_TOO_BIG:
-            mtu = self.stack.path_mtu(error.quoted[24:40], now) - IPV6_HEADER
-            self._give_back(too_big(inner, mtu, self._own, self._ipv4_own)[1])
-        else:
-            self._give_back(report_unreachable(inner, self._own, self._ipv4_own))
 
 
 _REACTIONS: dict[type[Event], Callable[[Gateway, Any, float], None]] = {

@@ -58,10 +58,11 @@ Received = UdpDatagram | Ipv6Packet | PathError
 
 
 class Stack:
-    """One IPv6 address of ours; ``link_mtu`` in octets."""
+    """One IPv6 address of ours; ``link_mtu`` in octets. ``echo``: answer echo requests, as no kernel does it for us."""
 
-    def __init__(self, random: Random, counters: Counter[str], link_mtu: int = 1500) -> None:
+    def __init__(self, random: Random, counters: Counter[str], link_mtu: int = 1500, echo: bool = True) -> None:
         self.link_mtu = link_mtu
+        self.echo = echo
         self.counters = counters
         self._random = random
         self._reassembler = Reassembler(counters)
@@ -151,7 +152,7 @@ class Stack:
 
     def _icmp(self, packet: Ipv6Packet, own: bytes, now: float) -> PathError | None:
         kind, _, rest = parse_icmpv6(packet.source, packet.destination, packet.payload)
-        if kind == IcmpV6.ECHO_REQUEST:
+        if kind == IcmpV6.ECHO_REQUEST and self.echo:
             self._answers += self.send(icmpv6_message(own, packet.source, IcmpV6.ECHO_REPLY, 0, rest), now)
         elif kind < 128:
             return self._path_error(kind, rest, own, now)

@@ -11,10 +11,24 @@ from __future__ import annotations
 import struct
 from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
-from ..wire.icmpv6 import FRAGMENTATION_NEEDED, IcmpV4, IcmpV6, icmpv4_error, icmpv6_error
-from ..wire.ip import HOP_LIMIT, IPIP, IPV6_HEADER, IPV6_IN, IPV6_MINIMUM_MTU, EcnField, with_header_checksum
+from ..wire.ip import (
+    DESTINATION_OPTIONS,
+    FRAGMENT,
+    HOP_BY_HOP,
+    HOP_LIMIT,
+    IPIP,
+    IPV6_HEADER,
+    IPV6_IN,
+    ROUTING,
+    TUNNEL_ENCAPSULATION_LIMIT,
+    EcnField,
+    with_header_checksum,
+)
 
 _pack_front = struct.Struct("!IHBB").pack
+EXTENSION_HEADERS = frozenset((HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS))
+LIMIT_HEADER = 8
+"""Octets of a destination options header with a tunnel encapsulation limit."""
 
 
 class Tunnel:
@@ -87,12 +101,42 @@ def inner_destination(packet: bytes) -> int:
     return IPV6_DESTINATION if packet[0] >> 4 == 6 else IPV4_DESTINATION
 
 
+def encapsulation_limit(inner: bytes) -> tuple[int, int] | None:
+    """How many more tunnels ``inner`` may enter, if it says so, and where it says so (RFC 2473 4.1.1)."""
+    protocol, position = inner[6], IPV6_HEADER
+    while protocol in EXTENSION_HEADERS and position + 8 <= len(inner):
+        if protocol == FRAGMENT and (inner[position + 2] or inner[position + 3] & 0xF8):
+            return None  # what follows in a later fragment is no header
+        end = position + (8 if protocol == FRAGMENT else 8 * (1 + inner[position + 1]))
+        option = position + 2
+        while protocol == DESTINATION_OPTIONS and option + 2 < min(end, len(inner)):
+            if inner[option] == TUNNEL_ENCAPSULATION_LIMIT and inner[option + 1] == 1:
+                return inner[option + 2], option + 2
+            option += 2 + inner[option + 1] if inner[option] else 1
+        protocol, position = inner[position], end
+    return None
+
+
 def _wrap(inner: bytes, addresses: bytes) -> bytes:
     """An outer header with the traffic class of the inner one (RFC 2473 6.4, RFC 6040 4.1 normal mode)."""
     if inner[0] >> 4 == 6:
-        traffic_class = (inner[0] & 15) << 4 | inner[1] >> 4
-        return _pack_front(0x60000000 | traffic_class << 20, len(inner), IPV6_IN, HOP_LIMIT) + addresses + inner
+        first = 0x60000000 | ((inner[0] & 15) << 4 | inner[1] >> 4) << 20
+        if inner[6] in EXTENSION_HEADERS and (limit := encapsulation_limit(inner)) is not None:
+            options = bytes((IPV6_IN, 0, TUNNEL_ENCAPSULATION_LIMIT, 1, limit[0] - 1, 1, 1, 0))
+            front = _pack_front(first, LIMIT_HEADER + len(inner), DESTINATION_OPTIONS, HOP_LIMIT)
+            return front + addresses + options + inner
+        return _pack_front(first, len(inner), IPV6_IN, HOP_LIMIT) + addresses + inner
     return _pack_front(0x60000000 | inner[1] << 20, len(inner), IPIP, HOP_LIMIT) + addresses + inner
+
+
+def is_tunnelled(packet: bytes) -> bool:
+    """Whether ``packet`` is nothing but an IPv6 header around an inner packet: most user traffic is."""
+    return (
+        len(packet) > IPV6_HEADER
+        and packet[6] in (IPV6_IN, IPIP)
+        and packet[0] >> 4 == 6
+        and (packet[4] << 8 | packet[5]) == len(packet) - IPV6_HEADER
+    )
 
 
 def is_inner(packet: bytes, protocol: int) -> bool:
@@ -113,51 +157,21 @@ def may_travel(packet: bytes) -> bool:
     return packet[12] < 224 and packet[16] < 224
 
 
-def declared_length(inner: bytes) -> int:
-    """The length of an inner packet by its own header; a quotation holds less of it."""
-    return IPV6_HEADER + (inner[4] << 8 | inner[5]) if inner[0] >> 4 == 6 else inner[2] << 8 | inner[3]
-
-
-def too_big(inner: bytes, tunnel_mtu: int, reporter: bytes, ipv4_reporter: bytes) -> tuple[bool, bytes | None]:
-    """Whether ``inner`` must not enter a tunnel that takes ``tunnel_mtu`` octets, and the error to its source.
-
-    What is not reported is sent in outer fragments (RFC 2473 7.1, 7.2; RFC 5555 4.1.1).
-    """
-    length = declared_length(inner)
-    if length <= tunnel_mtu:
-        return False, None
-    if inner[0] >> 4 == 6:
-        mtu = max(tunnel_mtu, IPV6_MINIMUM_MTU)
-        if length <= mtu:
-            return False, None
-        return True, icmpv6_error(reporter, IcmpV6.PACKET_TOO_BIG, 0, mtu, inner)
-    if not inner[6] & 0x40:
-        return False, None
-    error = icmpv4_error(ipv4_reporter, IcmpV4.DESTINATION_UNREACHABLE, FRAGMENTATION_NEEDED, tunnel_mtu, inner)
-    return True, error
-
-
 def take_congestion(inner: bytes, outer_traffic_class: int) -> bytes | None:
     """``inner`` with the outer header's congestion mark (RFC 6040 4.2); ``None`` when it has to be dropped."""
-    if outer_traffic_class & 3 != EcnField.CE:
+    mark = outer_traffic_class & 3
+    if mark in (EcnField.NOT_ECT, EcnField.ECT_0):
         return inner
     ipv6 = inner[0] >> 4 == 6
     own = inner[1] >> 4 & 3 if ipv6 else inner[1] & 3
     if own == EcnField.NOT_ECT:
-        return None
-    if own == EcnField.CE:
+        return None if mark == EcnField.CE else inner
+    if own in (EcnField.CE, mark):
         return inner
     changed = bytearray(inner)
     if ipv6:
-        changed[1] |= EcnField.CE << 4
+        changed[1] = changed[1] & 0xCF | mark << 4
         return bytes(changed)
-    changed[1] |= EcnField.CE
+    changed[1] = changed[1] & 0xFC | mark
     length = 4 * (inner[0] & 15)
     return with_header_checksum(changed[:length]) + inner[length:]
-
-
-def report_unreachable(inner: bytes, reporter: bytes, ipv4_reporter: bytes) -> bytes | None:
-    """The tunnel failed on the way: tell the inner source (RFC 2473 8.2: code 3, address unreachable)."""
-    if inner[0] >> 4 == 6:
-        return icmpv6_error(reporter, IcmpV6.DESTINATION_UNREACHABLE, 3, 0, inner)
-    return icmpv4_error(ipv4_reporter, IcmpV4.DESTINATION_UNREACHABLE, 1, 0, inner)

@@ -7,25 +7,13 @@ from collections import Counter
 from ipaddress import IPv6Address
 
 from ..crypto.esp import EspError
-from ..wire.icmpv6 import IcmpV6
 from ..wire.ip import ESP, IPIP, IPV6_HEADER, IPV6_IN
 from .base import Datagram, Random, Side, UdpDatagram
 from .mip.packet import MobilityPacket
 from .protection import EspDatabase, open_mobility, seal_mobility
 from .stack import PathError, Stack
-from .tunnel import (
-    Tunnel,
-    inner_destination,
-    inner_source,
-    is_inner,
-    may_travel,
-    report_unreachable,
-    take_congestion,
-    too_big,
-)
-
-IPV4_REPORTER = bytes((192, 0, 0, 8))
-"""Source of ICMPv4 errors made where no IPv4 address is known: the dummy address of RFC 7600 4.8."""
+from .tunnel import Tunnel, inner_destination, inner_source, is_inner, is_tunnelled, may_travel, take_congestion
+from .tunnel_errors import TunnelErrors, quoted_inner
 
 
 class UeNetwork:
@@ -35,7 +23,8 @@ class UeNetwork:
         self.counters = counters
         self.out: list[Datagram] = []
         self.database = EspDatabase(random)
-        self.stack = Stack(random, counters)
+        self.stack = Stack(random, counters, echo=False)
+        self.errors = TunnelErrors(counters)
         self.care_of: IPv6Address | None = None
         self.tunnel: Tunnel | None = None
         self._own = b""
@@ -87,20 +76,17 @@ class UeNetwork:
         if not tunnel.holds(packet, inner_source(packet)):
             self.counters["home-source"] += 1
             return
-        refused, error = too_big(packet, self.tunnel_mtu(now), tunnel.home_agent, IPV4_REPORTER)
-        if refused:
-            self.counters["inner-too-big"] += 1
-            if error:
-                self.out.append(Datagram(Side.HOME, error))
-            return
-        self._leave(self.stack.send(tunnel.wrap_up(packet), now))
+        admitted, error = self.errors.admit(packet, self.tunnel_mtu(now), tunnel.home_agent, now)
+        if admitted:
+            self._leave(self.stack.send(tunnel.wrap_up(packet), now))
+        elif error:
+            self.out.append(Datagram(Side.HOME, error))
 
     # --- in
 
     def receive_access(self, packet: bytes, now: float) -> UdpDatagram | MobilityPacket | None:
         """A packet to the care-of address; what is left to do with it, if anything."""
-        tunnel = self.tunnel
-        if tunnel and len(packet) > IPV6_HEADER and packet[6] in (IPV6_IN, IPIP) and packet[24:40] == self._own:
+        if is_tunnelled(packet) and packet[24:40] == self._own:
             self._decapsulate(packet[8:24], packet[6], packet[IPV6_HEADER:], (packet[0] << 4 | packet[1] >> 4) & 0xFF)
             return None
         received = self.stack.receive(packet, self._own, now)
@@ -134,13 +120,12 @@ class UeNetwork:
 
     def _relay(self, error: PathError, now: float) -> None:
         """An error about a tunnelled packet is the business of the inner source (RFC 2473 8)."""
-        inner = error.quoted[IPV6_HEADER:]
-        if self.tunnel is None or error.quoted[6] not in (IPV6_IN, IPIP) or len(inner) < 20:
+        inner, tunnel = quoted_inner(error.quoted), self.tunnel
+        if inner is None:
             return
-        answer: bytes | None
-        if error.kind == IcmpV6.PACKET_TOO_BIG:
-            _, answer = too_big(inner, self.tunnel_mtu(now), self.tunnel.home_agent, IPV4_REPORTER)
-        else:
-            answer = report_unreachable(inner, self.tunnel.home_agent, IPV4_REPORTER)
+        if tunnel is None or error.quoted[24:40] != tunnel.home_agent or not tunnel.holds(inner, inner_source(inner)):
+            self.counters["icmp-not-ours"] += 1
+            return
+        answer = self.errors.relay(error, inner, self.tunnel_mtu(now), tunnel.home_agent, now)
         if answer:
             self.out.append(Datagram(Side.HOME, answer))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Encapsulation: the published packets, which traffic may pass, marks of congestion, sizes."""
+"""Encapsulation: the published packets, which traffic may pass, marks of congestion, tunnels in tunnels."""
 
 from __future__ import annotations
 
@@ -8,12 +8,23 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scapy.layers.inet import IP, UDP
-from scapy.layers.inet6 import IPv6
+from scapy.layers.inet6 import (
+    HBHOptUnknown,
+    IPv6,
+    IPv6ExtHdrDestOpt,
+    IPv6ExtHdrFragment,
+    IPv6ExtHdrHopByHop,
+    Pad1,
+    PadN,
+)
+from scapy.packet import Packet, Raw
 
 from mn_dsmip.engine import tunnel as tunnels
 from mn_dsmip.engine.tunnel import Tunnel
-from mn_dsmip.wire.ip import IPIP, IPV6_IN, internet_sum
+from mn_dsmip.wire.ip import IPIP, IPV6_IN, parse_ipv6
 
 VECTORS = {
     each["name"]: bytes.fromhex(each["packet"])
@@ -22,7 +33,6 @@ VECTORS = {
 CARE_OF, HOME_AGENT = IPv6Address("2001:db8:f:1::10"), IPv6Address("2001:db8:aaaa::1")
 HOME, PREFIX = IPv6Address("2001:db8:1:1::100"), IPv6Network("2001:db8:1:1::/64")
 IPV4_HOME = IPv4Address("10.45.0.2")
-REPORTER, REPORTER4 = HOME_AGENT.packed, bytes((192, 0, 2, 1))
 
 
 def tunnel(whole_prefix: bool = True, ipv4: IPv4Address | None = IPV4_HOME) -> Tunnel:
@@ -86,49 +96,73 @@ def test_link_local_and_multicast_stay_outside(source: str, destination: str, al
     assert tunnels.may_travel(bytes(layer(src=source, dst=destination) / UDP())) is allowed
 
 
-# RFC 6040 4.2, figure 4: rows inner, columns outer
-@pytest.mark.parametrize(
-    ("inner", "outer", "result"),
-    [(0, 0, 0), (0, 2, 0), (0, 3, None), (2, 0, 2), (2, 3, 3), (1, 3, 3), (3, 0, 3), (3, 3, 3)],
-)
-def test_marks_of_congestion(inner: int, outer: int, result: int | None) -> None:
+NOT, ECT1, ECT0, CE = range(4)
+# RFC 6040 4.2, figure 4: the inner mark, and what comes of it under the outer marks NOT, ECT1, ECT0, CE
+COMBINED = {NOT: (NOT, NOT, NOT, None), ECT0: (ECT0, ECT1, ECT0, CE), ECT1: (ECT1, ECT1, ECT1, CE), CE: (CE,) * 4}
+
+
+@pytest.mark.parametrize("outer", range(4))
+@pytest.mark.parametrize("inner", range(4))
+def test_marks_of_congestion(inner: int, outer: int) -> None:
+    result = COMBINED[inner][outer]
     for packet in (
-        bytes(IPv6(src=str(HOME), dst="2001:db8:c::80", tc=inner) / UDP()),
-        bytes(IP(src=str(IPV4_HOME), dst="203.0.113.80", tos=inner) / UDP()),
+        bytes(IPv6(src=str(HOME), dst="2001:db8:c::80", tc=0xB8 | inner, fl=0xABCDE) / UDP()),
+        bytes(IP(src=str(IPV4_HOME), dst="203.0.113.80", tos=0xB8 | inner) / UDP()),
     ):
-        marked = tunnels.take_congestion(packet, outer)
-        if result is None:
-            assert marked is None
-            continue
-        assert marked is not None
-        six = packet[0] >> 4 == 6
-        assert (IPv6(marked).tc if six else IP(marked).tos) == result
-        assert six or internet_sum(marked[:20]) == 0
+        marked = tunnels.take_congestion(packet, 0x28 | outer)
+        layer = IPv6 if packet[0] >> 4 == 6 else IP
+        expected = layer(packet)
+        setattr(expected, "tc" if layer is IPv6 else "tos", 0xB8 | (result or 0))
+        if layer is IP:
+            del expected.chksum
+        assert marked == (None if result is None else bytes(expected)), "only the mark changes"
+
+
+LIMIT = HBHOptUnknown(otype=4, optdata=b"\7")
+LIMITED = [
+    (IPv6ExtHdrDestOpt(options=[LIMIT]), 44),
+    (IPv6ExtHdrHopByHop() / IPv6ExtHdrDestOpt(options=[PadN(optdata=b"\0"), LIMIT]), 55),
+    (IPv6ExtHdrFragment(m=1) / IPv6ExtHdrDestOpt(options=[Pad1(), LIMIT]), 53),
+]
+
+
+@pytest.mark.parametrize(("headers", "position"), LIMITED)
+def test_a_tunnel_in_the_tunnel_counts_down_its_limit(headers: Packet, position: int) -> None:
+    """RFC 2473 4.1.1: an inner packet that may enter seven more tunnels may enter six once it is inside this one."""
+    inner = bytes(IPv6(src=str(HOME), dst="2001:db8:c::80") / headers / IPv6())
+    assert tunnels.encapsulation_limit(inner) == (7, position)
+    outer = tunnel().wrap_up(inner)
+    assert tunnels.encapsulation_limit(outer) == (6, 44)
+    found = parse_ipv6(outer)
+    assert (found.encapsulation_limit, found.protocol, found.payload) == (6, IPV6_IN, inner)
 
 
 @pytest.mark.parametrize(
-    ("size", "mtu", "refused", "reported"),
-    [(1460, 1460, False, None), (1461, 1460, True, 1460), (1290, 1240, True, 1280), (1280, 1240, False, None)],
+    "headers",
+    [
+        IPv6ExtHdrDestOpt(options=[PadN(optdata=b"\4\1\0\0")]),
+        IPv6ExtHdrDestOpt(options=[HBHOptUnknown(otype=4, optdata=b"\0\0")]),
+        IPv6ExtHdrFragment(offset=1, nh=60) / Raw(b"\x29\0\4\1\0\1\0\0"),
+        IPv6() / IPv6ExtHdrDestOpt(options=[HBHOptUnknown(otype=4, optdata=b"\0")]),
+    ],
 )
-def test_sizes_over_ipv6(size: int, mtu: int, refused: bool, reported: int | None) -> None:
-    packet = bytes(IPv6(src=str(HOME), dst="2001:db8:c::80") / UDP() / bytes(size - 48))
-    assert len(packet) == size
-    found, error = tunnels.too_big(packet, mtu, REPORTER, REPORTER4)
-    assert found is refused
-    assert (error and int.from_bytes(error[44:48], "big")) == reported
+def test_what_only_looks_like_a_limit(headers: Packet) -> None:
+    inner = bytes(IPv6(src=str(HOME), dst="2001:db8:c::80") / headers / UDP())
+    assert tunnels.encapsulation_limit(inner) is None
+    assert tunnel().wrap_up(inner)[40:] == inner
 
 
-@pytest.mark.parametrize(("flags", "refused"), [("DF", True), (0, False)])
-def test_sizes_over_ipv4(flags: str | int, refused: bool) -> None:
-    packet = bytes(IP(src=str(IPV4_HOME), dst="203.0.113.80", flags=flags) / UDP() / bytes(1440))
-    found, error = tunnels.too_big(packet, 1460, REPORTER, REPORTER4)
-    assert found is refused
-    if refused:
-        assert error is not None and (error[20], error[21], int.from_bytes(error[26:28], "big")) == (3, 4, 1460)
+@given(st.binary(min_size=40, max_size=120), st.sampled_from(sorted(tunnels.EXTENSION_HEADERS)))
+def test_no_octets_confuse_the_search_for_a_limit(octets: bytes, first: int) -> None:
+    packet = octets[:6] + bytes((first,)) + octets[7:]
+    found = tunnels.encapsulation_limit(packet)
+    assert found is None or (packet[found[1] - 2 : found[1]] == b"\4\1" and packet[found[1]] == found[0])
 
 
-def test_the_inner_source_hears_of_a_broken_path() -> None:
-    six = tunnels.report_unreachable(VECTORS["T1"][40:], REPORTER, REPORTER4)
-    four = tunnels.report_unreachable(VECTORS["T2"][40:], REPORTER, REPORTER4)
-    assert six is not None and six[24:40] == HOME.packed and six[40:42] == b"\x01\x03"
-    assert four is not None and four[16:20] == IPV4_HOME.packed and four[20:22] == b"\x03\x01"
+@given(st.binary(max_size=80))
+def test_only_whole_packets_are_inner_ones(octets: bytes) -> None:
+    for packet in (octets, b"\x60" + octets, b"\x45" + octets):
+        for protocol in (IPV6_IN, IPIP, 17):
+            if tunnels.is_inner(packet, protocol):
+                length = packet[4:6] if protocol == IPV6_IN else packet[2:4]
+                assert int.from_bytes(length, "big") + (40 if protocol == IPV6_IN else 0) == len(packet)
