@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from .fips186 import fips186_prf
@@ -88,22 +89,28 @@ class AkaKeys:
     encr: bytes = field(repr=False)
     aut: bytes = field(repr=False)
     msk: bytes = field(repr=False)
-    emsk: bytes = field(repr=False)
     master: bytes = field(repr=False)
     """MK, or K_re of EAP-AKA': what fast re-authentication begins with."""
+    derive_emsk: Callable[[], bytes] = field(repr=False, compare=False)
+    """IKE has no use for the EMSK, so it is derived only where it is asked for."""
+
+    @property
+    def emsk(self) -> bytes:
+        """The extended master session key."""
+        return self.derive_emsk()
 
 
 def aka_keys(identity: bytes, ik: bytes, ck: bytes) -> AkaKeys:
     """EAP-AKA full authentication (RFC 4187 7)."""
     master = hashlib.sha1(identity + ik + ck).digest()  # the protocol's own choice
-    x = fips186_prf(master, 160)
-    return AkaKeys(x[:16], x[16:32], x[32:96], x[96:160], master)
+    x = fips186_prf(master, 96)
+    return AkaKeys(x[:16], x[16:32], x[32:], master, lambda: fips186_prf(master, 160)[96:])
 
 
 def aka_prime_keys(identity: bytes, ik_prime: bytes, ck_prime: bytes) -> AkaKeys:
     """EAP-AKA' full authentication (RFC 9048 3.3)."""
     mk = prf_prime(ik_prime + ck_prime, b"EAP-AKA'" + identity, 208)
-    return AkaKeys(mk[:16], mk[16:48], mk[80:144], mk[144:208], mk[48:80])
+    return AkaKeys(mk[:16], mk[16:48], mk[80:144], mk[48:80], lambda: mk[144:])
 
 
 def ck_ik_prime(ck: bytes, ik: bytes, network_name: bytes, sqn_xor_ak: bytes) -> tuple[bytes, bytes]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import ClassVar, TypeVar
 
@@ -63,6 +64,22 @@ class UnknownPayload(Payload):
         return self.data
 
 
+@lru_cache(maxsize=64)
+def _parse_proposals(data: bytes) -> tuple[Proposal, ...]:
+    """Offers are the longest payloads, and every UE of one kind makes the same: the latest are remembered."""
+    reader, proposals, more = Reader(data, "SA payload"), [], 2
+    while reader:
+        head = reader.take(4)
+        more, length = head[0], int.from_bytes(head[2:], "big")
+        body = reader.take(length - 4) if length >= 8 else reader.take(-1)
+        proposals.append(parse_proposal(head + body))
+        if bool(more) != bool(reader):
+            raise WireError("SA payload: a proposal is not marked last or more as it should be")
+    if not proposals:
+        raise WireError("SA payload without a proposal")
+    return tuple(proposals)
+
+
 @_payload(PayloadType.SA)
 @dataclass(frozen=True, slots=True)
 class SecurityAssociation(Payload):
@@ -73,17 +90,7 @@ class SecurityAssociation(Payload):
     @classmethod
     def parse(cls, data: bytes) -> SecurityAssociation:
         """Read the body."""
-        reader, proposals, more = Reader(data, "SA payload"), [], 2
-        while reader:
-            head = reader.take(4)
-            more, length = head[0], int.from_bytes(head[2:], "big")
-            body = reader.take(length - 4) if length >= 8 else reader.take(-1)
-            proposals.append(parse_proposal(head + body))
-            if bool(more) != bool(reader):
-                raise WireError("SA payload: a proposal is not marked last or more as it should be")
-        if not proposals:
-            raise WireError("SA payload without a proposal")
-        return cls(tuple(proposals))
+        return cls(_parse_proposals(data))
 
     def build(self) -> bytes:
         """The body."""
