@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The judge of captures; shares no code with the agents.
 
-trace.py -> dissect.py -> session.py -> match.py (flow.py), rules*.py -> verdict.py -> report.py
-packets     messages      one per UE    steps               rules        pass, fail, inconclusive
+reading/ -> separate.py -> flow/, rules/ -> verdict.py -> report/
+messages    sessions       steps, rules     pass, fail, inconclusive
 """
 
 from __future__ import annotations

@@ -13,10 +13,10 @@ import os
 import sys
 from pathlib import Path
 
-from mn_dsmip.check import report
-from mn_dsmip.check.dissect import dissect
-from mn_dsmip.check.flow import Flow, FlowError, load
-from mn_dsmip.check.keys import Keys, KeysError, has_tables
+from mn_dsmip.check.flow.language import Flow, FlowError, load
+from mn_dsmip.check.reading.dissect import dissect
+from mn_dsmip.check.reading.keys import Keys, KeysError, has_tables
+from mn_dsmip.check.report import text as report
 from mn_dsmip.check.rules import RULES
 from mn_dsmip.check.verdict import INCONCLUSIVE, PASS, Verdict, judge_all
 
@@ -98,7 +98,7 @@ def check(arguments: argparse.Namespace) -> int:
 
 def _judge(capture: Path, keys: Keys, flow: Flow) -> tuple[Verdict, report.Source]:
     try:
-        from mn_dsmip.check import trace
+        from mn_dsmip.check import reading as trace
     except ImportError as error:
         raise InputError(f"{error.name or 'pyshark'} is missing: pip install pyshark") from error
     packets, start, messages = 0, 0.0, []

@@ -10,10 +10,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mn_dsmip.check.flow import Flow, Step
-from mn_dsmip.check.match import Match, Outcome, StepResult, match
+from mn_dsmip.check.flow.language import Flow, Step
+from mn_dsmip.check.flow.match import Match, Outcome, StepResult, match
 from mn_dsmip.check.model import Message
-from mn_dsmip.check.rule import Check, Rule, RuleResult, judge
+from mn_dsmip.check.rules.rule import Check, Rule, RuleResult, judge
 from mn_dsmip.check.separate import separate
 from mn_dsmip.check.session import Session
 

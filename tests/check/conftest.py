@@ -12,12 +12,13 @@ from typing import Any
 
 import pytest
 
-from mn_dsmip.check import cli, trace
-from mn_dsmip.check.dissect import dissect
-from mn_dsmip.check.flow import load
-from mn_dsmip.check.keys import Keys
+from mn_dsmip.check import cli
+from mn_dsmip.check.flow.language import load
 from mn_dsmip.check.model import Message
-from mn_dsmip.check.report import Source
+from mn_dsmip.check.reading import pyshark_reader as trace
+from mn_dsmip.check.reading.dissect import dissect
+from mn_dsmip.check.reading.keys import Keys
+from mn_dsmip.check.report.text import Source
 from mn_dsmip.check.rules import RULES
 from mn_dsmip.check.verdict import Verdict, judge_all
 from tests.check.damage import Damaged

@@ -10,10 +10,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mn_dsmip.check.compare import Truth, compare
-from mn_dsmip.check.flow import Flow, FlowError, Group, Step, every_step, load, parse, show
+from mn_dsmip.check.flow.compare import Truth, compare
+from mn_dsmip.check.flow.language import Flow, FlowError, Group, Step, every_step, load, parse, show
+from mn_dsmip.check.flow.vocabulary import FIELDS, OPERATORS
 from mn_dsmip.check.model import Message, Value
-from mn_dsmip.check.vocabulary import FIELDS, OPERATORS
 from tests.check.conftest import FLOW
 
 FILE = Path("some/flow.yaml")

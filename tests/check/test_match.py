@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mn_dsmip.check.flow import load, parse
-from mn_dsmip.check.match import Outcome, fold, match
+from mn_dsmip.check.flow.language import load, parse
+from mn_dsmip.check.flow.match import Outcome, fold, match
 from mn_dsmip.check.model import Message
 from mn_dsmip.check.separate import separate
 from mn_dsmip.check.verdict import FAIL, INCONCLUSIVE, PASS

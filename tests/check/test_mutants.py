@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from mn_dsmip.check import report
+from mn_dsmip.check.report import text as report
 from tests.check.conftest import FLOW, Case, Check, judged_file
 from tests.check.damage import Damaged
 from tests.check.mutants import MUTANTS, Mutant

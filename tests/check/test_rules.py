@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import pytest
 
 from mn_dsmip.check.model import Message, Value
-from mn_dsmip.check.rule import Rule, RuleResult, judge
 from mn_dsmip.check.rules import RULES
+from mn_dsmip.check.rules.rule import Rule, RuleResult, judge
 from mn_dsmip.check.separate import separate
 
 Edit = Callable[[list[Message]], list[Message]]

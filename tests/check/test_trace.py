@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
-from mn_dsmip.check import cli, trace
-from mn_dsmip.check.keys import Keys, KeysError
+from mn_dsmip.check import cli
 from mn_dsmip.check.model import Message
-from mn_dsmip.check.rule import judge
+from mn_dsmip.check.reading import pyshark_reader as trace
+from mn_dsmip.check.reading.keys import Keys, KeysError
 from mn_dsmip.check.rules import RULES
+from mn_dsmip.check.rules.rule import judge
 from mn_dsmip.check.separate import separate
 from tests.check.conftest import Case, messages_of
 from tests.check.forge import PUBLISHED, Forger, Frame, write_capture

@@ -24,8 +24,8 @@ from typing import Any
 import pyshark
 from pyshark.capture.capture import TSharkCrashException
 
-from mn_dsmip.check.keys import Keys
 from mn_dsmip.check.model import Field, Layer, Packet
+from mn_dsmip.check.reading.keys import Keys
 
 PREFERENCES = {
     # Without this one, Mobility Header and extension headers are hidden inside the layer "ipv6".

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import mn_dsmip
-from mn_dsmip.check.flow import Prohibition, Step
-from mn_dsmip.check.match import Difference, Outcome, StepResult
+from mn_dsmip.check.flow.language import Prohibition, Step
+from mn_dsmip.check.flow.match import Difference, Outcome, StepResult
 from mn_dsmip.check.model import Message
 from mn_dsmip.check.verdict import Judgement, Problem, Verdict
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mn_dsmip.check.model import Message
 from mn_dsmip.check.numbers import FIRST_REJECTING_STATUS, ICMPV6_ERRORS
-from mn_dsmip.check.rule import Check, check, rule, unseen
+from mn_dsmip.check.rules.rule import Check, check, rule, unseen
 from mn_dsmip.check.session import Session, within
 
 # What the agents handle themselves: headers and UDP ports. Packet Too Big (2) is a router's business, always welcome.

@@ -35,8 +35,8 @@ from pathlib import Path
 import yaml
 from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
 
+from mn_dsmip.check.flow.vocabulary import FIELDS, OPERATORS, SEVERITIES
 from mn_dsmip.check.model import Value
-from mn_dsmip.check.vocabulary import FIELDS, OPERATORS, SEVERITIES
 
 VERSION = 1
 MAX_SIZE = 1 << 20  # octets; a flow is written by people

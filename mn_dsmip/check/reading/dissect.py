@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mn_dsmip.check.dissect_ike import ike_message
 from mn_dsmip.check.model import MOBILITY_KINDS, Layer, Message, Packet, Value
 from mn_dsmip.check.numbers import DNS_TYPES, ECHO, ICMPV6_ERRORS, MOBILITY, MOBILITY_OPTIONS
+from mn_dsmip.check.reading.ike import ike_message
 
 ROUTER_ADVERTISEMENT = 134
 BU_FLAGS = {

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from types import ModuleType
 
-from mn_dsmip.check.flow import show
+from mn_dsmip.check.flow.language import show
 from mn_dsmip.check.model import Message, Value
 from mn_dsmip.check.session import Session
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mn_dsmip.check.model import Message
 from mn_dsmip.check.numbers import FIRST_REJECTING_STATUS, MOBILITY
-from mn_dsmip.check.rule import Check, check, rule, unseen
+from mn_dsmip.check.rules.rule import Check, check, rule, unseen
 from mn_dsmip.check.session import DAMAGED, Session, within
 
 HOME_PREFIX_LENGTH = "/64"

@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from mn_dsmip.check.model import Message
 from mn_dsmip.check.numbers import MOBILITY, MOBILITY_OPTIONS
-from mn_dsmip.check.rule import Check, check, rule
+from mn_dsmip.check.rules.rule import Check, check, rule
 from mn_dsmip.check.session import Session
 
 NO_NEXT_HEADER = 59  # payload proto (RFC 6275 6.1.1)

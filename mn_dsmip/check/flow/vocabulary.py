@@ -3,8 +3,8 @@
 
 from __future__ import annotations
 
-from mn_dsmip.check.dissect import BA_FLAGS, BU_FLAGS
 from mn_dsmip.check.model import IKE_KINDS, MOBILITY_KINDS
+from mn_dsmip.check.reading.dissect import BA_FLAGS, BU_FLAGS
 
 _ADDRESSES = frozenset({"source", "destination", "malformed", "bad_udp_checksum"})
 _IKE_WORDS = """

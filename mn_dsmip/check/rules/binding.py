@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from mn_dsmip.check.model import Message
 from mn_dsmip.check.numbers import BU_ACKNOWLEDGEMENT_STATUS_SEQUENCE, FIRST_REJECTING_STATUS, LIFETIME_UNIT
-from mn_dsmip.check.rule import Check, check, rule, unseen
+from mn_dsmip.check.rules.rule import Check, check, rule, unseen
 from mn_dsmip.check.session import Session, within
 
 HALF_SEQUENCE_SPACE = 1 << 15  # RFC 6275 9.5.1: up to half the space ahead is newer

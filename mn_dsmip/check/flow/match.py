@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum
 
-from mn_dsmip.check.compare import Truth, compare
-from mn_dsmip.check.flow import Condition, Flow, Group, Item, Prohibition, Step, every_step, show
+from mn_dsmip.check.flow.compare import Truth, compare
+from mn_dsmip.check.flow.language import Condition, Flow, Group, Item, Prohibition, Step, every_step, show
 from mn_dsmip.check.model import Message, Value
 from mn_dsmip.check.session import Session
 
