@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import argparse
 import io
-import json
 import os
 import sys
 from pathlib import Path
@@ -16,7 +15,9 @@ from pathlib import Path
 from mn_dsmip.check.flow.language import Flow, FlowError, load
 from mn_dsmip.check.reading.dissect import dissect
 from mn_dsmip.check.reading.keys import Keys, KeysError, has_tables
-from mn_dsmip.check.report import text as report
+from mn_dsmip.check.report import data
+from mn_dsmip.check.report.source import Source
+from mn_dsmip.check.report.text import Style, text
 from mn_dsmip.check.rules import RULES
 from mn_dsmip.check.verdict import INCONCLUSIVE, PASS, Verdict, judge_all
 
@@ -83,20 +84,20 @@ def check(arguments: argparse.Namespace) -> int:
     beside = capture.parent / KEYS
     keys = Keys.load(arguments.keys) if arguments.keys else Keys.load(beside) if has_tables(beside) else Keys()
     verdict, source = _judge(capture, keys, flow)
-    written = json.dumps(report.as_json(verdict, source), indent=2) + "\n"
+    written = data.written(verdict, source)
     if folder and not (folder / FLOW).exists():  # a run; a case's folder stays as it is
-        _leave(folder / "verdict.txt", report.text(verdict, source))
+        _leave(folder / "verdict.txt", text(verdict, source))
         _leave(folder / "verdict.json", written)
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a name on the wire may hold what the terminal cannot show
     colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    sys.stdout.write(written if arguments.format == "json" else report.text(verdict, source, colour=colour))
+    sys.stdout.write(written if arguments.format == "json" else text(verdict, source, Style(colour)))
     sys.stdout.flush()
     accepted = (PASS, INCONCLUSIVE) if arguments.allow_unseen else (PASS,)
     return PASSED if verdict.verdict in accepted else FAILED
 
 
-def _judge(capture: Path, keys: Keys, flow: Flow) -> tuple[Verdict, report.Source]:
+def _judge(capture: Path, keys: Keys, flow: Flow) -> tuple[Verdict, Source]:
     try:
         from mn_dsmip.check import reading as trace
     except ImportError as error:
@@ -111,7 +112,7 @@ def _judge(capture: Path, keys: Keys, flow: Flow) -> tuple[Verdict, report.Sourc
                 messages.append(message)
     except trace.TraceError as error:
         raise InputError(str(error)) from error
-    return judge_all(messages, flow, RULES), report.Source(capture, keys.folder, packets, start)
+    return judge_all(messages, flow, RULES), Source(capture, keys.folder, packets, start)
 
 
 def shipped_flows() -> dict[str, Path]:

@@ -18,7 +18,7 @@ from mn_dsmip.check.model import Message
 from mn_dsmip.check.reading import pyshark_reader as trace
 from mn_dsmip.check.reading.dissect import dissect
 from mn_dsmip.check.reading.keys import Keys
-from mn_dsmip.check.report.text import Source
+from mn_dsmip.check.report.source import Source
 from mn_dsmip.check.rules import RULES
 from mn_dsmip.check.verdict import Verdict, judge_all
 from tests.check.damage import Damaged

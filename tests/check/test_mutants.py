@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from mn_dsmip.check.report import data
 from mn_dsmip.check.report import text as report
 from tests.check.conftest import FLOW, Case, Check, judged_file
 from tests.check.damage import Damaged
@@ -52,7 +53,7 @@ def test_damage_alone_changes_nothing(forged: Case, check: Check, tmp_path: Path
 def test_mutant_is_rejected(mutant: Mutant, forged: Case, tmp_path: Path) -> None:
     capture = spoiled(mutant, forged, tmp_path)
     verdict, source = judged_file(capture, forged.keys)
-    found = idents(report.as_json(verdict, source))
+    found = idents(data.as_json(verdict, source))
     assert verdict.verdict == "fail"
     assert found[0] == mutant.ident, found
     if mutant.also:
@@ -73,4 +74,4 @@ def test_mutant_of_shipped_trace(mutant: Mutant, tmp_path: Path) -> None:
     case = Case(FLOW.with_name("trace.pcapng"), FLOW.with_name("wireshark"))
     verdict, source = judged_file(spoiled(mutant, case, tmp_path), case.keys)
     assert verdict.verdict == "fail"
-    assert mutant.ident in idents(report.as_json(verdict, source))
+    assert mutant.ident in idents(data.as_json(verdict, source))
