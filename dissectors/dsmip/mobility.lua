@@ -14,7 +14,7 @@
 --   revocation (16): indication (true: BRI, false: BRA, nil: neither), revocation_type, trigger or status,
 --            sequence, flags
 -- option: type, at (offset of the type octet), length (of the data), data_at, data (octets), and the fields below.
--- Addresses are octets (4 or 16); `octets.ipv6` and `octets.ipv4` write them. Offsets count from 0, the start of the MH.
+-- Addresses are octets (4 or 16); `octets.ipv6` and `octets.ipv4` write them. Offsets count from the start of the MH.
 
 local octets = require("dsmip.octets")
 local u8, u16, u32, take, flag = octets.u8, octets.u16, octets.u32, octets.take, octets.flag
