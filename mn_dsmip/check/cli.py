@@ -9,147 +9,160 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
-from mn_dsmip.check.flow.language import Flow, FlowError, load
-from mn_dsmip.check.reading.dissect import dissect
-from mn_dsmip.check.reading.keys import Keys, KeysError, has_tables
-from mn_dsmip.check.report import data
+from mn_dsmip.check.arguments import UNUSABLE, Parser, add_flow, add_reading
+from mn_dsmip.check.flow.language import FlowError
+from mn_dsmip.check.inputs import Input, InputError, find_flow, find_input, shipped_flows
+from mn_dsmip.check.judging import judge_capture
+from mn_dsmip.check.reading.keys import KeysError
+from mn_dsmip.check.report import data, github, junit, markdown, sarif
 from mn_dsmip.check.report.source import Source
 from mn_dsmip.check.report.text import Style, text
-from mn_dsmip.check.rules import RULES
-from mn_dsmip.check.verdict import INCONCLUSIVE, PASS, Verdict, judge_all
+from mn_dsmip.check.verdict import INCONCLUSIVE, PASS, Verdict
 
-PASSED, FAILED, UNUSABLE = 0, 1, 2
-TRACE, KEYS, FLOW, DEFAULT_FLOW = "trace.pcapng", "wireshark", "flow.yaml", "initial-attach"
-PACKAGE = Path(__file__).resolve().parent.parent
+PASSED, FAILED = 0, 1
+FORMATS = ("text", "json", "junit", "sarif", "markdown")
 
 
-class InputError(Exception):
-    """What the user named is not there or not usable; the message is one line."""
-
-
-def parser() -> argparse.ArgumentParser:
+def parser() -> Parser:
     """The command line of `mn-dsmip check`."""
-    made = argparse.ArgumentParser(
+    made = Parser(
         prog="mn-dsmip check",
         description="Judge a capture: is it a correct DS-MIPv6 exchange, and if not, where exactly, by which clause?",
         epilog="Exit status: 0 pass; 1 fail or inconclusive; 2 the capture, its keys or the flow cannot be used.",
     )
-    made.add_argument("capture", type=Path, metavar="RUN_OR_CAPTURE", help=f"a capture, or a folder with {TRACE}")
     made.add_argument(
-        "--keys",
+        "capture",
         type=Path,
-        metavar="DIR",
-        help=f"Wireshark's key tables (default: the folder {KEYS}/ beside the capture, if there is one)",
+        nargs="?",
+        metavar="RUN_OR_CAPTURE",
+        help="a capture, a run's folder, or - (standard input)",
     )
-    made.add_argument(
-        "--flow",
-        metavar="NAME|FILE",
-        help=f"the expected flow: {', '.join(shipped_flows()) or 'none shipped'}, or a file "
-        f"(default: {FLOW} in the folder, else {DEFAULT_FLOW})",
-    )
+    add_reading(made)
+    add_flow(made)
     made.add_argument("--allow-unseen", action="store_true", help="accept an inconclusive verdict: exit status 0")
-    made.add_argument("--format", choices=("text", "json"), default="text", help="what to print (default: text)")
+    made.add_argument(
+        "--format",
+        type=_format,
+        action="append",
+        default=[],
+        metavar="FORMAT[=PATH]",
+        help=f"print as {', '.join(FORMATS[:-1])} or {FORMATS[-1]} (default: text), or write it to a file; repeat",
+    )
+    made.add_argument("--flows", action="store_true", help="list the flows that come with mn-dsmip, and end")
     return made
+
+
+def _format(given: str) -> tuple[str, Path | None]:
+    name, equals, path = given.partition("=")
+    if name not in FORMATS or (equals and not path):
+        raise argparse.ArgumentTypeError(f"expected {', '.join(FORMATS)}, or one of them with =PATH, found {given!r}")
+    return name, Path(path) if path else None
 
 
 def main(argv: list[str]) -> int:
     """Run `mn-dsmip check` with these arguments; the exit status."""
+    return guarded(parser(), argv, check)
+
+
+def guarded(options: Parser, argv: list[str], command: Callable[[Parser, argparse.Namespace], int]) -> int:
+    """Run a command of the checker: whatever goes wrong is one line and status 2."""
     try:
-        arguments = parser().parse_args(argv)
+        return command(options, options.parse_args(argv))
     except SystemExit as end:  # argparse has told what is wrong; library code does not end the process
         return int(end.code or 0)
-    try:
-        return check(arguments)
     except (InputError, FlowError, KeysError) as error:
-        sys.stderr.write(f"mn-dsmip check: {error}\n")
-        return UNUSABLE
+        problem = str(error)
     except KeyboardInterrupt:
-        sys.stderr.write("mn-dsmip check: stopped before there was a verdict\n")
-        return UNUSABLE
-    except BrokenPipeError:  # somebody looked at the first lines only
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return FAILED
+        problem = "stopped before there was a verdict"
+    except OSError as error:
+        problem = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    except Exception as fault:
+        if os.environ.get("MN_DSMIP_DEBUG"):
+            raise
+        problem = f"a fault in mn-dsmip itself: {type(fault).__name__}: {fault} (MN_DSMIP_DEBUG=1 shows where)"
+    sys.stderr.write(f"{options.prog}: {' '.join(problem.split())}\n")
+    return UNUSABLE
 
 
-def check(arguments: argparse.Namespace) -> int:
+def check(options: Parser, arguments: argparse.Namespace) -> int:
     """Judge one capture, print the report, and leave it in the folder of a run."""
-    folder = arguments.capture if arguments.capture.is_dir() else None
-    capture = folder / TRACE if folder else arguments.capture
-    if folder and not capture.is_file():
-        raise InputError(f"{folder}: the folder has no {TRACE}")
-    flow = load(_flow_file(arguments.flow, folder))
-    beside = capture.parent / KEYS
-    keys = Keys.load(arguments.keys) if arguments.keys else Keys.load(beside) if has_tables(beside) else Keys()
-    verdict, source = _judge(capture, keys, flow)
-    written = data.written(verdict, source)
-    if folder and not (folder / FLOW).exists():  # a run; a case's folder stays as it is
-        _leave(folder / "verdict.txt", text(verdict, source))
-        _leave(folder / "verdict.json", written)
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a name on the wire may hold what the terminal cannot show
-    colour = sys.stdout.isatty() and "NO_COLOR" not in os.environ
-    sys.stdout.write(written if arguments.format == "json" else text(verdict, source, Style(colour)))
-    sys.stdout.flush()
+    if arguments.flows:
+        show(shipped_flows())
+        return PASSED
+    if arguments.capture is None:
+        options.error("a run or a capture is missing")
+    printed = [name for name, path in arguments.format if path is None]
+    if printed[1:]:
+        options.error(f"only one format can be printed, not {' and '.join(printed)}: write the others with FORMAT=PATH")
+    given = find_input(arguments.capture, arguments.keys)
+    flow = find_flow(arguments.flow, given.folder)
+    detail = given.is_run or any(name != "text" for name, _ in arguments.format)
+    verdict, source = judge_capture(given, flow, reader=arguments.reader, detail=detail)
+    tell = Teller(verdict, source, arguments.allow_unseen)
+    for name, path in arguments.format:
+        if path is not None:
+            path.write_text(tell.written(name), encoding="utf-8", errors="backslashreplace")
+    if given.is_run:
+        leave(given, tell)
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        sys.stderr.write(github.commands(verdict, source, allow_unseen=arguments.allow_unseen))
+    show(tell.written((printed or ["text"])[0], terminal_style()))
     accepted = (PASS, INCONCLUSIVE) if arguments.allow_unseen else (PASS,)
     return PASSED if verdict.verdict in accepted else FAILED
 
 
-def _judge(capture: Path, keys: Keys, flow: Flow) -> tuple[Verdict, Source]:
+class Teller:
+    """A verdict that can be told in every format."""
+
+    def __init__(self, verdict: Verdict, source: Source, allow_unseen: bool) -> None:
+        self.verdict, self.source, self.allow_unseen = verdict, source, allow_unseen
+
+    def written(self, name: str, style: Style | None = None) -> str:
+        """The report in one format; `style` is for text that goes to a terminal."""
+        verdict, source = self.verdict, self.source
+        if name == "json":
+            return data.written(verdict, source)
+        if name == "junit":
+            return junit.junit(verdict, source, allow_unseen=self.allow_unseen)
+        if name == "sarif":
+            return sarif.sarif(verdict, source, allow_unseen=self.allow_unseen)
+        if name == "markdown":
+            return markdown.markdown(verdict, source)
+        return text(verdict, source, style)
+
+
+def terminal_style() -> Style:
+    """Colours and the width of the window, when standard output is a terminal; NO_COLOR leaves out the colours."""
+    if not sys.stdout.isatty():
+        return Style()
+    return Style(not os.environ.get("NO_COLOR"), shutil.get_terminal_size().columns)
+
+
+def show(told: str) -> None:
+    """Print; that somebody looks at the first lines only is fine."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a name on the wire may hold what the terminal cannot show
     try:
-        from mn_dsmip.check import reading as trace
-    except ImportError as error:
-        raise InputError(f"{error.name or 'pyshark'} is missing: pip install pyshark") from error
-    packets, start, messages = 0, 0.0, []
-    try:
-        for packet in trace.read(capture, keys):
-            packets += 1
-            start = start or packet.time
-            message = dissect(packet)
-            if message is not None:
-                messages.append(message)
-    except trace.TraceError as error:
-        raise InputError(str(error)) from error
-    return judge_all(messages, flow, RULES), Source(capture, keys.folder, packets, start)
+        sys.stdout.write(told)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def shipped_flows() -> dict[str, Path]:
-    """The flows that come with mn-dsmip: beside the package in a clone, in its folder `data` in a wheel."""
-    root = PACKAGE / "data" if (PACKAGE / "data").is_dir() else PACKAGE.parent
-    return {file.parent.name: file for file in sorted(root.glob(f"captures/*/{FLOW}"))}
-
-
-def _flow_file(named: str | None, folder: Path | None) -> Path:
-    """A file, a shipped name, or the flow that a folder brings along."""
-    if named is None:
-        own = folder / FLOW if folder else None
-        if own and own.is_file():
-            return own
-        named = DEFAULT_FLOW
-    shipped = shipped_flows()
-    if named in shipped:
-        return _short(shipped[named])
-    if not Path(named).is_file():
-        raise InputError(f"--flow {named}: no such file, and no flow of that name; there is: {', '.join(shipped)}")
-    return Path(named)
-
-
-def _short(path: Path) -> Path:
-    """Relative to where the user stands, when it lies below."""
-    try:
-        return path.relative_to(Path.cwd())
-    except ValueError:
-        return path
-
-
-def _leave(file: Path, content: str) -> None:
-    """Write a verdict into a run's folder; it belongs to whom the folder belongs to, also under sudo."""
-    try:
-        file.write_text(content, encoding="utf-8")
-        if os.geteuid() == 0:
-            owner = file.parent.stat()
-            os.chown(file, owner.st_uid, owner.st_gid)
-    except OSError as error:
-        sys.stderr.write(f"mn-dsmip check: the verdict could not be left in {file}: {error.strerror}\n")
+def leave(given: Input, tell: Teller) -> None:
+    """Write the verdict into a run's folder; it belongs to whom the folder belongs to, also under sudo."""
+    assert given.folder is not None
+    for name, made in (("verdict.txt", "text"), ("verdict.json", "json")):
+        file = given.folder / name
+        try:
+            file.write_text(tell.written(made), encoding="utf-8", errors="backslashreplace")
+            if os.geteuid() == 0:
+                owner = given.folder.stat()
+                os.chown(file, owner.st_uid, owner.st_gid)
+        except OSError as error:
+            sys.stderr.write(f"mn-dsmip check: the verdict could not be left in {file}: {error.strerror}\n")

@@ -53,9 +53,14 @@ class Finding:
         return f"{self.file}:{self.line}" if self.file else ""
 
     @property
+    def clauses(self) -> str:
+        """Those of the fields, else that of the step."""
+        return ", ".join(dict.fromkeys(one.clause for one in self.details)) or self.clause
+
+    @property
     def sentence(self) -> str:
         """All in one line."""
-        told = "; ".join(map(str, self.details)) or self.nearest
+        told = "; ".join(map(str, self.details)) or (f"nearest candidate: {self.nearest}" if self.nearest else "")
         return f"{self.subject}: {self.about}" + (f": {told}" if told else "")
 
 

@@ -39,6 +39,11 @@ class Source:
         return f"{keys}tshark -n -r {capture} {TSHARK_OPTIONS} -Y 'frame.number == {frame}' -V"
 
 
+def printable(text: str) -> str:
+    """Without what drives a terminal or turns the direction of writing: names on the wire may hold anything."""
+    return "".join(one if one.isprintable() else repr(one)[1:-1] for one in text)
+
+
 def frames(numbers: list[int]) -> str:
     """Frame numbers, the first dozen of them."""
     return ", ".join(map(str, numbers[:MANY_FRAMES])) + (", ..." if numbers[MANY_FRAMES:] else "")

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from mn_dsmip.check.report.findings import Finding, findings, folded
-from mn_dsmip.check.report.source import Source, frames
+from mn_dsmip.check.report.source import Source, frames, printable
 from mn_dsmip.check.verdict import PASS, Record, Verdict
 
 WORDS = {"pass": "PASS", "fail": "FAIL", "inconclusive": "INCONCLUSIVE"}
@@ -37,6 +37,7 @@ class Style:
 
     def wrap(self, start: str, text: str, *, prose: bool = False) -> list[str]:
         """Lines of at most the width, under the end of `start`; the first has it in front."""
+        start, text = printable(start), printable(text)
         width = max(self.columns, NARROWEST) if self.columns else WIDTH
         if not self.columns and not prose:
             return [start + text]
@@ -205,7 +206,7 @@ def _row(record: Record) -> tuple[str, ...]:
     steps = f"{record.steps_done}/{record.steps_asked}"
     first, last = record.frames
     wrong, warnings = record.count("violation"), record.count("warning")
-    who = record.title
+    who = printable(record.title)
     return (str(record.number), WORDS[record.verdict], steps, f"{first}-{last}", _some(wrong), _some(warnings), who)
 
 
