@@ -6,6 +6,7 @@ local octets = require("dsmip.octets")
 
 local udp4191 = {}
 
+local NAME = "dsmip_udp"
 local PORT = 4191 -- IANA "dsmipv6"
 local IPV6_HEADER, IPV4_HEADER = 40, 20
 
@@ -21,10 +22,12 @@ function udp4191.inner(start, length)
 end
 
 local function dissector_of(proto, inner)
+  local own -- TreeItem.referenced knows dissectors and fields, not protocols
   return function(tvb, pinfo, tree)
     local name = udp4191.inner(tvb:raw(0, math.min(tvb:captured_len(), IPV6_HEADER)), tvb:len())
     if not name then return 0 end
-    if tree:referenced(proto) then tree:add(proto, tvb:range(0, 0)):set_generated() end
+    own = own or Dissector.get(NAME)
+    if tree:referenced(own) then tree:add(proto, tvb:range(0, 0)):set_generated() end
     inner[name]:call(tvb, pinfo, tree)
     return tvb:len()
   end
@@ -32,7 +35,7 @@ end
 
 -- Registers the protocol on its port; called once, by the entry file.
 function udp4191.attach()
-  local proto = Proto("dsmip_udp", "DS-MIPv6 UDP encapsulation (RFC 5555)")
+  local proto = Proto(NAME, "DS-MIPv6 UDP encapsulation (RFC 5555)")
   local ports = DissectorTable.get("udp.port")
   local registered = PORT
   proto.prefs.port = Pref.uint("UDP port", PORT, "Port whose datagrams carry IPv6 or IPv4 packets; 0: none")
