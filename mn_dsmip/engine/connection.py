@@ -7,8 +7,6 @@ decision.
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -42,7 +40,7 @@ from .mip.mobile import State as BindingState
 from .mip.packet import ANY_IPV4, MobilityPacket
 from .mip.status import Reaction
 from .tunnel import Tunnel
-from .ue_addresses import HomeAddresses
+from .ue_addresses import HomeAddresses, form_home_address
 from .ue_network import UeNetwork
 from .ue_states import Access, Step, UeConfig
 
@@ -100,7 +98,7 @@ class PdnConnection:
         self._addresses = HomeAddresses()
         self._events: list[Event] = []
         self._ike = IkeInitiator(self._ike_config(name, former), access.care_of, remote, random, now)
-        self._session = self._ike.local_spi
+        self._session = self._ike.name
         self._ike.start(now)
         self.settle(now)
 
@@ -137,6 +135,13 @@ class PdnConnection:
         if self.mobile is None:
             raise ProtocolError("there is no binding to refresh")
         self.mobile.refresh(now)
+        self.settle(now)
+
+    def rekey(self, now: float) -> None:
+        """New keys for all SAs (RFC 7296 2.8); nothing else changes."""
+        for spi in list(self._ike.children):
+            self._ike.rekey_child(spi, now)
+        self._ike.rekey(now)
         self.settle(now)
 
     def close(self, now: float) -> None:
@@ -232,12 +237,14 @@ class PdnConnection:
     def _ask_child(self, now: float) -> None:
         """A home address and a child SA for it (S-13, S-14)."""
         assert self.home_prefix
-        self.home_address = _form_home_address(self.home_prefix, self._config.interface_secret, self._tries)
+        self.home_address = form_home_address(self.home_prefix, self._config.interface_secret, self._tries)
         wanted = Selectors((mobility_selector(self.home_address),), (mobility_selector(self.home_agent),))
         self._ike.create_child(wanted, now)
 
     def _child_ready(self, event: ChildSaEstablished, now: float) -> None:
-        self._network.database.add(event.session, event.child)
+        self._network.database.add(event.session, event.child, event.standby)
+        if event.replaces is not None:
+            return
         if event.first:
             self._first_child = event.child
         elif self.mobile is None and not self._closing:
@@ -374,15 +381,6 @@ def _home_prefix(configuration: Configuration | None) -> HomePrefix | None:
     except WireError:
         return None
     return found if found.prefix_length == 64 else None
-
-
-def _form_home_address(prefix: IPv6Network, secret: bytes, tries: int) -> IPv6Address:
-    """A stable interface identifier that tells nothing of its owner (RFC 7217 5), none of the reserved (RFC 5453)."""
-    content = prefix.network_address.packed + bytes((tries,))
-    identifier = hmac.digest(secret, content, hashlib.sha256)[:8]
-    if identifier[:1] == b"\0" or identifier[:6] == b"\xfd\xff\xff\xff\xff\xff":
-        identifier = b"\x02" + identifier[1:]
-    return IPv6Address(prefix.network_address.packed[:8] + identifier)
 
 
 _REACTIONS: dict[type[Event], Callable[[PdnConnection, Any, float], None]] = {

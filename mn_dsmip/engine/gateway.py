@@ -237,7 +237,7 @@ class Gateway:
         prefix = self.policy.leases.prefixes[holder[1]].held_by(holder) if holder else None
         if holder is None or prefix is None:
             return
-        self.network.database.add(event.session, event.child)
+        self.network.database.add(event.session, event.child, event.standby)
         selected = event.child.remote[0]
         assert isinstance(selected.start, IPv6Address) and isinstance(selected.end, IPv6Address)
         selector = next(iter(summarize_address_range(selected.start, selected.end)))

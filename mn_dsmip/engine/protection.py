@@ -37,11 +37,13 @@ from .mip.packet import MobilityPacket
 class EspPair:
     """Both directions of a child SA, and the IKE session that made it."""
 
-    __slots__ = ("child", "inbound", "outbound", "session")
+    __slots__ = ("child", "inbound", "outbound", "session", "standby")
 
-    def __init__(self, session: bytes, child: ChildSa, random: Random) -> None:
+    def __init__(self, session: bytes, child: ChildSa, random: Random, standby: bool = False) -> None:
         self.session = session
         self.child = child
+        self.standby = standby
+        """Not to be sent with yet: the peer, who asked for it, may not have our answer (RFC 7296 2.8)."""
         self.inbound = InboundSa(child.inbound_spi, child.protection, child.inbound_keys)
         self.outbound = OutboundSa(child.outbound_spi, child.protection, child.outbound_keys, random)
 
@@ -57,9 +59,9 @@ class EspDatabase:
     def __len__(self) -> int:
         return len(self._inbound)
 
-    def add(self, session: bytes, child: ChildSa) -> EspPair:
-        """Use ``child`` from now on."""
-        pair = self._inbound[child.inbound_spi] = EspPair(session, child, self._random)
+    def add(self, session: bytes, child: ChildSa, standby: bool = False) -> EspPair:
+        """Use ``child`` from now on; with ``standby`` to receive only, until the peer uses it."""
+        pair = self._inbound[child.inbound_spi] = EspPair(session, child, self._random, standby)
         self._sessions.setdefault(session, []).append(pair)
         return pair
 
@@ -80,11 +82,14 @@ class EspDatabase:
 
     def outbound(self, session: bytes, local: IPv6Address, remote: IPv6Address, mh_type: int) -> EspPair | None:
         """The newest SA of ``session`` that may carry a message of that type between those addresses."""
+        waiting = None
         for pair in reversed(self._sessions.get(session, ())):
             child = pair.child
             if _allows(child.local, local, mh_type) and _allows(child.remote, remote, mh_type):
-                return pair
-        return None
+                if not pair.standby:
+                    return pair
+                waiting = waiting or pair
+        return waiting
 
 
 def _allows(selectors: Iterable[TrafficSelector], address: IPv6Address, mh_type: int) -> bool:
@@ -128,6 +133,7 @@ def open_mobility(
     except EspError as refused:
         counters[refused.reason] += 1
         return None
+    pair.standby = False
     if at_mobile_node:
         source, destination = outer.source, outer.routing_home_address or outer.destination
         home, care_of, agent = destination, outer.destination, source

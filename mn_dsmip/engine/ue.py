@@ -11,7 +11,7 @@ from .base import Backoff, Datagram, Event, Machine, ProtocolError, Random, Side
 from .connection import Ended, PdnConnection, Progressed
 from .discovery import Discovery, DiscoveryFailed, DnsDiscovery, HomeAgentFound, StaticDiscovery, ha_apn_fqdn
 from .effects import AttachFailed, DetachFinished, StateChanged
-from .ike.session import IKE_PORT, NAT_T_PORT
+from .ike.path import IKE_PORT, NAT_T_PORT
 from .ue_network import UeNetwork
 from .ue_states import TABLE, WORKING, Access, Step, UeConfig, UeState
 

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from collections.abc import Sequence
-from ipaddress import IPv4Network, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
 from .base import Event
 from .effects import AddAddress, AddRoute, RemoveAddress, RemoveRoute
@@ -40,3 +42,12 @@ class HomeAddresses:
         events += [each for each in routes if each not in self._routes]
         self._addresses, self._routes = addresses, routes
         return events
+
+
+def form_home_address(prefix: IPv6Network, secret: bytes, tries: int) -> IPv6Address:
+    """A stable interface identifier that tells nothing of its owner (RFC 7217 5), none of the reserved (RFC 5453)."""
+    content = prefix.network_address.packed + bytes((tries,))
+    identifier = hmac.digest(secret, content, hashlib.sha256)[:8]
+    if identifier[:1] == b"\0" or identifier[:6] == b"\xfd\xff\xff\xff\xff\xff":
+        identifier = b"\x02" + identifier[1:]
+    return IPv6Address(prefix.network_address.packed[:8] + identifier)

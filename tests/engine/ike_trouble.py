@@ -89,8 +89,8 @@ def alive(pair: Pair) -> bool:
 
 def request(pair: Pair, *payloads: Payload, exchange: int = Exchange.INFORMATIONAL, ahead: int = 0) -> UdpDatagram:
     """The UE's next request with any content."""
-    number = pair.initiator._next_id + ahead
-    header = Message(pair.initiator.spi_i, pair.initiator.spi_r, exchange, number, (), True, False)
+    number = pair.initiator.current.next_id + ahead
+    header = Message(pair.initiator.current.spi_i, pair.initiator.current.spi_r, exchange, number, (), True, False)
     return pair.forge(header, list(payloads))
 
 
@@ -98,7 +98,7 @@ def from_gateway(
     pair: Pair, *payloads: Payload, exchange: int = Exchange.INFORMATIONAL, number: int = 0
 ) -> UdpDatagram:
     """A request of the gateway with any content."""
-    header = Message(pair.initiator.spi_i, pair.initiator.spi_r, exchange, number, (), False, False)
+    header = Message(pair.initiator.current.spi_i, pair.initiator.current.spi_r, exchange, number, (), False, False)
     return pair.forge(header, list(payloads))
 
 

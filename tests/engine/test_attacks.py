@@ -353,7 +353,7 @@ def test_replayed_and_reflected_ike_messages() -> None:
     message = next(packet[48:] for packet in datagrams if packet[24:40] == GATEWAY.packed and packet[48 + 18] == 35)
     assert Message.parse(message).from_original_initiator
     assert isinstance(first.connection._ike, IkeInitiator)
-    if Message.parse(message).initiator_spi == first.connection._ike.spi_i:
+    if Message.parse(message).initiator_spi == first.connection._ike.current.spi_i:
         care_of = IPv6Address(str(first.status(0)["care_of_address"]))
         first.connection._ike.receive_datagram(
             UdpDatagram(GATEWAY, 500, care_of, 500, message), operator.simulation.now

@@ -78,10 +78,10 @@ def test_our_own_messages_reflected() -> None:
 def test_message_ids_outside_the_window(ahead: int) -> None:
     """Genuine in every other respect (RFC 7296 2.3)."""
     pair = Pair().established()
-    pair.initiator._next_id = 4
+    pair.initiator.current.next_id = 4
     for number in range(4, 8):
         assert deliver(pair, request(pair, ahead=number - 4)) == []  # empty answers
-    pair.initiator._next_id = 8
+    pair.initiator.current.next_id = 8
     before = len(pair.wire)
     assert deliver(pair, request(pair, ahead=ahead)) == [] and len(pair.wire) == before
     assert pair.responder.counters == {"ike-message-id": 1}
@@ -106,7 +106,7 @@ def test_forged_integrity(end: str) -> None:
 def test_unprotected_messages_change_nothing() -> None:
     """RFC 7296 2.21.4, 1.5: notifies and deletions in clear are hints at most."""
     pair = Pair().established()
-    spis = pair.initiator.spi_i, pair.initiator.spi_r
+    spis = pair.initiator.current.spi_i, pair.initiator.current.spi_r
     content: list[tuple[Payload, ...]] = [
         (Delete(Protocol.IKE),),
         (Notify(NotifyType.INVALID_IKE_SPI),),
@@ -159,7 +159,7 @@ def test_every_message_cut_everywhere() -> None:
 def test_noise(noise: bytes, port: int, shaped: bool) -> None:
     pair = NOISY
     if shaped:  # good enough to reach further code
-        spis = pair.initiator.spi_i + pair.initiator.spi_r
+        spis = pair.initiator.current.spi_i + pair.initiator.current.spi_r
         noise = spis + noise[:8].ljust(8, b"\x22") + (28 + len(noise[8:])).to_bytes(4, "big") + noise[8:]
     pair.responder.receive_datagram(UdpDatagram(UE, port, GATEWAY, 4500 if port % 2 else 500, noise), pair.now)
     pair.initiator.receive_datagram(UdpDatagram(GATEWAY, port, UE, 500, noise), pair.now)

@@ -22,7 +22,7 @@ from mn_dsmip.engine.ike.events import (
     Selectors,
     Timers,
 )
-from mn_dsmip.engine.ike.session import Nat
+from mn_dsmip.engine.ike.path import Nat
 from mn_dsmip.wire.ikev2_numbers import CfgAttribute, IdType, NotifyType
 from mn_dsmip.wire.ikev2_payloads import Configuration, HomePrefix, IdInitiator, IdResponder
 from tests.engine.ike_pair import (
@@ -150,7 +150,7 @@ def test_child_for_the_home_address_then_delete() -> None:
         "--> INFORMATIONAL 5 D",
         "<-- INFORMATIONAL 5",
     ]
-    assert pair.ue(IkeSaClosed) == [IkeSaClosed(pair.initiator.local_spi, "the user detached", by_peer=False)]
+    assert pair.ue(IkeSaClosed) == [IkeSaClosed(pair.initiator.name, "the user detached", by_peer=False)]
     [closed] = pair.gateway(IkeSaClosed)
     assert closed.by_peer and closed.reason == "the peer closed the IKE SA"
 
@@ -241,7 +241,7 @@ def test_traffic_is_a_sign_of_life() -> None:
 
 
 def test_no_liveness_check_when_it_is_off() -> None:
-    timers = Timers(liveness=0)
+    timers = Timers(liveness=0, ike_lifetime=0, child_lifetime=0)
     pair = Pair(initiator_config(timers=timers), responder_config(timers=timers)).established()
     assert pair.initiator.next_timer() is None and pair.responder.next_timer() is None
 

@@ -126,7 +126,7 @@ def test_an_eap_server_that_answers_later() -> None:
     assert not isinstance(server, bytes | Refusal)
     server.start()
     session._eap = server  # the distant server has answered
-    pair.responder.resume(session.local_spi, pair.now)
+    pair.responder.resume(session.name, pair.now)
     pair.settle()
     assert pair.run(5, lambda: pair.initiator.established)
     assert pair.chart()[5] == "<-- IKE_AUTH 1 IDr CERT AUTH EAP"
@@ -135,7 +135,7 @@ def test_an_eap_server_that_answers_later() -> None:
 def test_a_resume_for_nobody() -> None:
     pair, session, method = slow()
     pair.responder.resume(bytes(8), pair.now)  # no such session
-    pair.responder.resume(session.local_spi, pair.now)  # and still no answer
+    pair.responder.resume(session.name, pair.now)  # and still no answer
     method.results.append(EapPacket(b"\1\1\0\5\1"))
     pair.run(120)
     assert not pair.responder.sessions and pair.responder.counters["ike-half-open-expired"] == 1
@@ -152,7 +152,7 @@ def test_requests_ahead_of_the_answer_wait() -> None:
     pair.responder.receive_datagram(pair.forge(replace(template, message_id=2), [Eap(b"\2\1\0\4")]), pair.now)
     assert not method.received and pair.responder.counters == {"ike-message-id": 1}
     method.results.append(EapPacket(b"\1\1\0\5\1"))
-    pair.responder.resume(session.local_spi, pair.now)
+    pair.responder.resume(session.name, pair.now)
     pair.settle()
     pair.run(0.1)
     assert len(method.received) == 1

@@ -166,7 +166,7 @@ def test_two_ues_may_choose_the_same_spi() -> None:
     pair = Pair(initiator_config(psk=PSK), policy=policy)
     other = Pair(initiator_config(psk=PSK), policy=policy, seed="other")
     other.responder = pair.responder
-    other.initiator.spi_i = pair.initiator.spi_i
+    other.initiator.current.spi_i = pair.initiator.current.spi_i
     pair.start().run(1, lambda: bool(pair.responder.sessions))
     other.established()
     assert pair.run(1, lambda: pair.initiator.established) and len(pair.responder.sessions) == 2

@@ -12,8 +12,8 @@ import pytest
 
 from mn_dsmip.engine.base import UdpDatagram
 from mn_dsmip.engine.ike.events import IkeFailed, Timers
+from mn_dsmip.engine.ike.path import NON_ESP_MARKER, Nat
 from mn_dsmip.engine.ike.proposals import Profile, parse_offer
-from mn_dsmip.engine.ike.session import NON_ESP_MARKER, Nat
 from mn_dsmip.wire.ikev2 import Message
 from mn_dsmip.wire.ikev2_numbers import NotifyType, Protocol
 from mn_dsmip.wire.ikev2_payloads import KeyExchange, Nonce, Notify, Payload, SecurityAssociation, UnknownPayload

@@ -16,14 +16,14 @@ from mn_dsmip.crypto.kdf import IkeKeys, ike_keys, skeyseed
 from mn_dsmip.crypto.signatures import verify
 from mn_dsmip.crypto.suites import ENCRYPTION, INTEGRITY, PRF, Protection, Sealer
 from mn_dsmip.engine.ike import init
-from mn_dsmip.engine.ike import session as session_module
+from mn_dsmip.engine.ike import sa as sa_module
 from mn_dsmip.engine.ike.aka_common import AKA
 from mn_dsmip.engine.ike.aka_peer import AkaPeer
 from mn_dsmip.engine.ike.aka_server import AkaServer
 from mn_dsmip.engine.ike.auth import AuthTask
 from mn_dsmip.engine.ike.events import DEFAULT_TIMERS, ChildSaEstablished, IkeKeysDerived, IkeSaEstablished
 from mn_dsmip.engine.ike.initiator import IkeInitiator
-from mn_dsmip.engine.ike.proposals import Chosen, Profile, parse_offer
+from mn_dsmip.engine.ike.proposals import PROFILES, Chosen, Profile, parse_offer
 from mn_dsmip.engine.ike.responder import IkeResponder
 from mn_dsmip.engine.ike.session import Path, Session
 from mn_dsmip.wire.ikev2 import Message
@@ -98,7 +98,7 @@ def pair(monkeypatch: pytest.MonkeyPatch, ivs: list[Iterator[int]]) -> Pair:
         key = ed25519.Ed25519PublicKey.from_public_bytes(vector("ed25519_public"))
         verify(key, auth.method, auth.data, self._session.peer_signed(self._id_body()))
 
-    monkeypatch.setattr(session_module, "Sealer", OneCounter)
+    monkeypatch.setattr(sa_module, "Sealer", OneCounter)
     monkeypatch.setattr(init, "OFFERED_HASHES", (2, 5))
     monkeypatch.setattr(AuthTask, "_check_signature", check_signature)
     made = Pair(initiator_config(), policy=policy())
@@ -212,13 +212,14 @@ def test_the_published_cbc_message() -> None:
         Configuration(CfgType.REQUEST, (Attribute(CfgAttribute.MIP6_HOME_PREFIX),)),
     ]
     random = Feed(vector("initiator_spi"), bytes(range(0xE0, 0xF0)))
-    ue = Session(True, Path(UE, 500, GATEWAY, 500), DEFAULT_TIMERS, random, 0.0)
-    ue.spi_r = vector("responder_spi")
-    ue.use_keys(Chosen(protection, PRF[5], GROUPS[31]), keys)
-    octets = ue.build(Exchange.IKE_AUTH, 1, content, is_response=False)
+    ue = Session(True, PROFILES["modern"], Path(UE, 500, GATEWAY, 500), DEFAULT_TIMERS, random, 0.0)
+    ue.current.spi_r = vector("responder_spi")
+    ue.current.use_keys(Chosen(protection, PRF[5], GROUPS[31]), keys)
+    octets = ue.current.build(Exchange.IKE_AUTH, 1, content, is_response=False)
     assert octets.hex() == cbc["octets"]
-    gateway = Session(False, Path(GATEWAY, 500, UE, 500), DEFAULT_TIMERS, Feed(vector("responder_spi")), 0.0)
-    gateway.use_keys(Chosen(protection, PRF[5], GROUPS[31]), keys)
+    feed = Feed(vector("responder_spi"))
+    gateway = Session(False, PROFILES["modern"], Path(GATEWAY, 500, UE, 500), DEFAULT_TIMERS, feed, 0.0)
+    gateway.current.use_keys(Chosen(protection, PRF[5], GROUPS[31]), keys)
     message = Message.parse(octets)
     assert isinstance(message.payloads[0], Encrypted)
-    assert gateway._open(message, octets) == tuple(content)
+    assert gateway.current._open(message, octets) == tuple(content)

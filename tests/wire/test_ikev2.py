@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from mn_dsmip.engine.ike.session import nat_hash
+from mn_dsmip.engine.ike.path import nat_hash
 from mn_dsmip.wire.codec import WireError
 from mn_dsmip.wire.ikev2 import Message, build_payloads, parse_payloads
 from mn_dsmip.wire.ikev2_numbers import CfgAttribute, Exchange, NotifyType, PayloadType, Protocol

@@ -15,7 +15,7 @@ from ipaddress import IPv6Address
 from typing import NamedTuple
 
 from ...engine.discovery.dns import DNS_PORT, PORTS
-from ...engine.ike.session import IKE_PORT, NAT_T_PORT
+from ...engine.ike.path import IKE_PORT, NAT_T_PORT
 from ...wire.ip import (
     DESTINATION_OPTIONS,
     ESP,

@@ -38,8 +38,8 @@ from .child import announce, child_payloads, new_esp_spi, read_child_answer
 from .eap_method import EapFailure, EapPacket, EapSuccess
 from .events import ChildSa, IkeSaEstablished
 from .rules import error, find, need, notify
+from .sa import Progress
 from .sentences import refusal
-from .session import Progress
 
 if TYPE_CHECKING:
     from .initiator import IkeInitiator
@@ -207,12 +207,13 @@ class AuthTask:
         nonces = session.own_nonce + session.peer_nonce
         child = read_child_answer(session, config.profile, self._spi, config.first_child, payloads, nonces)
         session.established = True
+        session.schedule_rekey(now)
         reply = find(payloads, Configuration)
         refused = "" if isinstance(child, ChildSa) else child[0]
         identity = self._gateway.data.decode(errors="replace")
         session.emit(
             IkeSaEstablished(
-                session.local_spi, session.path.remote, identity, config.apn, str(session.chosen), reply, refused
+                session.name, session.path.remote, identity, config.apn, str(session.chosen), reply, refused
             )
         )
         if isinstance(child, ChildSa):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from ipaddress import IPv6Address
+from typing import TYPE_CHECKING
 
 from ...crypto.kdf import child_keys
 from ...crypto.suites import Random
@@ -12,6 +13,7 @@ from ...wire.codec import WireError
 from ...wire.ikev2 import Message
 from ...wire.ikev2_numbers import Exchange, NotifyType, Protocol
 from ...wire.ikev2_payloads import (
+    NONCE_LENGTHS,
     Nonce,
     Notify,
     Payload,
@@ -21,11 +23,15 @@ from ...wire.ikev2_payloads import (
     TrafficSelectorsResponder,
 )
 from ...wire.ip import MOBILITY_HEADER
-from .events import ChildSa, ChildSaEstablished, ChildSaFailed, EspKeysDerived, Selectors
-from .proposals import Chosen, Profile, build_proposals, check_answer
+from .events import ChildSa, ChildSaEstablished, ChildSaFailed, EspKeysDerived, Refusal, Selectors
+from .informational import DeleteChildTask
+from .proposals import Chosen, Profile, build_proposals, check_answer, choose, none_acceptable
 from .rules import check, error, find, need, notify
+from .sa import Progress
 from .sentences import refusal
-from .session import Progress, Session
+
+if TYPE_CHECKING:
+    from .session import Session
 
 NONCE_LENGTH = 32
 """Octets; at least half the key of every PRF here (RFC 7296 2.10)."""
@@ -84,10 +90,19 @@ def make_child(
     return ChildSa(spis[0], spis[1], chosen.protection, inbound, outbound, *agreed)
 
 
-def announce(session: Session, child: ChildSa, first: bool) -> None:
+def announce(
+    session: Session, child: ChildSa, first: bool, replaces: bytes | None = None, standby: bool = False
+) -> None:
     """Tell the user and whoever logs keys."""
     session.emit(EspKeysDerived(child))
-    session.emit(ChildSaEstablished(session.local_spi, child, first))
+    session.emit(ChildSaEstablished(session.name, child, first, replaces, standby))
+
+
+def check_nonce(nonce: Nonce) -> bytes:
+    """The octets of a nonce; ``WireError`` when their number is not allowed (RFC 7296 3.9)."""
+    if len(nonce.data) not in NONCE_LENGTHS:
+        raise WireError(f"a nonce of {len(nonce.data)} octets")
+    return nonce.data
 
 
 def child_payloads(profile: Profile, spi: bytes, selectors: Selectors, nonce: bytes | None) -> list[Payload]:
@@ -124,21 +139,62 @@ def read_child_answer(
     return make_child(session, chosen, (spi, answer[0].spi), nonces, agreed, asked_by_us=True)
 
 
+def accept_child(
+    session: Session,
+    payloads: tuple[Payload, ...],
+    their_nonce: bytes,
+    nonce: bytes | None,
+    allow: Callable[[Selectors], Selectors | Refusal],
+) -> tuple[list[Payload], ChildSa | ChildSaFailed]:
+    """The answer to a peer that asks for a child SA, and what came of it; ``allow`` judges selectors from our view.
+
+    ``nonce`` is the one of our answer, or nothing in IKE_AUTH, where those of IKE_SA_INIT count (RFC 7296 2.17).
+    """
+    asked = Selectors(
+        need(payloads, TrafficSelectorsResponder).selectors,
+        need(payloads, TrafficSelectorsInitiator).selectors,
+        notify(payloads, NotifyType.USE_TRANSPORT_MODE) is not None,
+    )
+    proposals = need(payloads, SecurityAssociation).proposals
+    found = choose(proposals, session.profile.esp, Protocol.ESP)
+    if found is None or len(found[0].spi) != 4:
+        reason = none_acceptable(proposals, session.profile.esp)
+        return _no_child(session, Refusal(NotifyType.NO_PROPOSAL_CHOSEN, reason))
+    agreed = allow(asked)
+    if isinstance(agreed, Refusal):
+        return _no_child(session, agreed)
+    proposal, chosen = found
+    spi = new_esp_spi(session.random)
+    nonces = their_nonce + (session.own_nonce if nonce is None else nonce)
+    child = make_child(session, chosen, (spi, proposal.spi), nonces, agreed, asked_by_us=False)
+    session.unconfirmed.add(spi)
+    answer: list[Payload] = [Notify(NotifyType.USE_TRANSPORT_MODE)] if agreed.transport else []
+    answer.append(SecurityAssociation((type(proposal)(proposal.number, Protocol.ESP, spi, proposal.transforms),)))
+    if nonce is not None:
+        answer.append(Nonce(nonce))
+    answer += [TrafficSelectorsInitiator(agreed.remote), TrafficSelectorsResponder(agreed.local)]
+    return answer, child
+
+
+def _no_child(session: Session, refusal: Refusal) -> tuple[list[Payload], ChildSaFailed]:
+    session.counters["ike-child-refused"] += 1
+    failed = ChildSaFailed(session.name, refusal.reason, "RFC 7296 2.21.2", refusal.notify)
+    return [Notify(refusal.notify, refusal.data)], failed
+
+
 class ChildTask:
     """CREATE_CHILD_SA for a new child SA."""
 
     exchange = Exchange.CREATE_CHILD_SA
 
-    def __init__(
-        self, session: Session, profile: Profile, selectors: Selectors, discard: Callable[[bytes, float], None]
-    ) -> None:
-        self._session, self._profile, self._selectors, self._discard = session, profile, selectors, discard
+    def __init__(self, session: Session, selectors: Selectors) -> None:
+        self._session, self._selectors = session, selectors
         self._spi = new_esp_spi(session.random)
         self._nonce = session.random(NONCE_LENGTH)
 
     def build(self, now: float) -> list[Payload]:
         """The request."""
-        return child_payloads(self._profile, self._spi, self._selectors, self._nonce)
+        return child_payloads(self._session.profile, self._spi, self._selectors, self._nonce)
 
     def process(self, message: Message, payloads: tuple[Payload, ...], raw: bytes, now: float) -> Progress:
         """Take the answer."""
@@ -148,17 +204,23 @@ class ChildTask:
             if refused is None:
                 check(Exchange.CREATE_CHILD_SA, payloads)
             nonce = find(payloads, Nonce)
-            nonces = self._nonce + (nonce.data if nonce else b"")
-            answer = read_child_answer(session, self._profile, self._spi, self._selectors, payloads, nonces)
+            nonces = self._nonce + (check_nonce(nonce) if nonce else b"")
+            answer = read_child_answer(session, session.profile, self._spi, self._selectors, payloads, nonces)
         except WireError as problem:
             answer = (f"the gateway's answer is malformed: {problem}", "RFC 7296 1.3.1", None)
         if isinstance(answer, ChildSa):
-            announce(session, answer, first=False)
+            self._made(answer, payloads, now)
         else:
-            session.emit(ChildSaFailed(session.local_spi, *answer))
-            if refused is None:
-                self._discard(self._spi, now)  # the peer made an SA that we do not take: close it (RFC 7296 1.3.1)
+            self._failed(*answer, now)
+            if refused is None:  # the peer made an SA that we do not take: close it (RFC 7296 1.3.1)
+                session.queue(DeleteChildTask(session, self._spi), now)
         return Progress.DONE
+
+    def _made(self, child: ChildSa, payloads: tuple[Payload, ...], now: float) -> None:
+        announce(self._session, child, first=False)
+
+    def _failed(self, sentence: str, clause: str, kind: int | None, now: float) -> None:
+        self._session.emit(ChildSaFailed(self._session.name, sentence, clause, kind))
 
     def timed_out(self, now: float) -> None:
         """A peer that does not answer is dead (RFC 7296 2.4)."""

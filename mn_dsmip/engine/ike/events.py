@@ -36,6 +36,12 @@ class Timers:
     """A closed session still repeats its last response, in case it was lost."""
     cookie_secret: float = 60.0
     """After that a new secret signs cookies; the one before is still good (RFC 7296 2.6)."""
+    ike_lifetime: float = 14400.0
+    """Keys of an IKE SA are replaced before that; 0 never replaces them (RFC 7296 2.8)."""
+    child_lifetime: float = 3600.0
+    """The same for child SAs."""
+    again: float = 10.0
+    """What the peer refuses with TEMPORARY_FAILURE is tried again after that (RFC 7296 2.25)."""
 
 
 DEFAULT_TIMERS = Timers()
@@ -128,11 +134,17 @@ class IkeSaEstablished(Event):
 
 @dataclass(frozen=True, slots=True)
 class ChildSaEstablished(Event):
-    """A child SA is ready in both directions; ``first`` marks the one of IKE_AUTH."""
+    """A child SA is ready in both directions; ``first`` marks the one of IKE_AUTH.
+
+    ``replaces`` is the inbound SPI of the one that it follows; ``standby``: the peer asked for that, so we send with
+    the old one until the peer uses the new one or closes the old (RFC 7296 2.8).
+    """
 
     session: bytes
     child: ChildSa
     first: bool
+    replaces: bytes | None = None
+    standby: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +163,25 @@ class ChildSaClosed(Event):
 
     session: bytes
     inbound_spi: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class IkeSaRekeyed(Event):
+    """Another pair of SPIs and other keys; the session keeps its name and its child SAs."""
+
+    session: bytes
+    initiator_spi: bytes
+    responder_spi: bytes
+    suite: str
+
+
+@dataclass(frozen=True, slots=True)
+class RekeyFailed(Event):
+    """The peer does not want new keys; the old ones stay in use."""
+
+    session: bytes
+    reason: str
+    clause: str
 
 
 @dataclass(frozen=True, slots=True)

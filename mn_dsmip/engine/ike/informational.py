@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from ...wire.ikev2 import Message
 from ...wire.ikev2_numbers import Exchange, NotifyType, Protocol
 from ...wire.ikev2_payloads import Delete, Notify, Payload
 from .events import ChildSaClosed
-from .session import Progress, Session
+from .sa import Progress, Sa
+
+if TYPE_CHECKING:
+    from .session import Session
 
 
 class LivenessTask:
@@ -59,37 +62,46 @@ class DeleteChildTask(LivenessTask):
 
     def __init__(self, session: Session, spi: bytes) -> None:
         super().__init__(session)
-        self._spi = spi
+        self.spi = spi
 
     def build(self, now: float) -> list[Payload]:
         """The request."""
-        return [Delete(Protocol.ESP, (self._spi,))]
+        return [Delete(Protocol.ESP, (self.spi,))]
 
     def process(self, message: Message, payloads: tuple[Payload, ...], raw: bytes, now: float) -> Progress:
         """The peer closed its half."""
-        self._session.emit(ChildSaClosed(self._session.local_spi, self._spi))
+        self._session.emit(ChildSaClosed(self._session.name, self.spi))
         return Progress.DONE
 
 
-def answer_informational(
-    session: Session, request: Message, payloads: tuple[Payload, ...], our_half: Callable[[bytes], bytes | None]
-) -> None:
-    """Answer a peer's INFORMATIONAL; ``our_half`` gives the inbound SPI that belongs to one of its own."""
+def answer_informational(session: Session, sa: Sa, request: Message, payloads: tuple[Payload, ...], now: float) -> None:
+    """Answer a peer's INFORMATIONAL."""
     answer: list[Payload] = []
     for delete in (each for each in payloads if isinstance(each, Delete)):
         if delete.protocol == Protocol.IKE:
-            session.respond(request, [])
-            session.close("the peer closed the IKE SA", by_peer=True)
+            _close_sa(session, sa, request, now)
             return
-        ours = [spi for each in delete.spis if (spi := our_half(each)) is not None]
+        ours = [child.inbound_spi for spi in delete.spis if (child := session.child_of_peer(spi)) is not None]
         if ours:
             answer.append(Delete(Protocol.ESP, tuple(ours)))
         for spi in ours:
-            session.emit(ChildSaClosed(session.local_spi, spi))
+            session.emit(ChildSaClosed(session.name, spi))
     fatal = next((each for each in payloads if isinstance(each, Notify) and each.notify_type in _FATAL), None)
-    session.respond(request, answer)
+    sa.respond(request, answer)
     if fatal is not None:
         session.close(f"the peer reports {NotifyType(fatal.notify_type).name}", by_peer=True)
+
+
+def _close_sa(session: Session, sa: Sa, request: Message, now: float) -> None:
+    """The peer closes an IKE SA: one that is replaced goes alone, the current one ends the session."""
+    sa.respond(request, [])
+    if sa is session.current:
+        session.succeed(sa, now)
+    if sa is session.current:
+        session.close("the peer closed the IKE SA", by_peer=True)
+    else:
+        sa.close()
+        session.retire(sa, now)
 
 
 _FATAL = (NotifyType.AUTHENTICATION_FAILED, NotifyType.INVALID_SYNTAX)

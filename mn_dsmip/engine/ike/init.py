@@ -16,10 +16,11 @@ from ...wire.ikev2_numbers import Exchange, NotifyType, Protocol
 from ...wire.ikev2_payloads import NONCE_LENGTHS, KeyExchange, Nonce, Notify, Payload, SecurityAssociation
 from .child import NONCE_LENGTH
 from .events import IkeKeysDerived
+from .path import Path, detect_nat, nat_hash
 from .proposals import build_proposals, check_answer
 from .rules import check, error, need, notify
+from .sa import Progress
 from .sentences import refusal
-from .session import Path, Progress, detect_nat, nat_hash
 
 if TYPE_CHECKING:
     from .initiator import IkeInitiator
@@ -57,7 +58,7 @@ class InitTask:
             SecurityAssociation(build_proposals(session.config.profile.ike, Protocol.IKE, b"")),
             KeyExchange(self._group.transform, self._key.public),
             Nonce(self._nonce),
-            *nat_notifies(session.spi_i, bytes(8), session.path),
+            *nat_notifies(session.current.spi_i, bytes(8), session.path),
             Notify(NotifyType.REDIRECT_SUPPORTED),
             hash_algorithms(),
         ]
@@ -126,17 +127,18 @@ class InitTask:
         ):
             return self._complain(now, "the gateway's key exchange does not fit its choice", "RFC 7296 3.4", None)
         shared = self._key.shared(exchange.data)
-        session.spi_r = message.responder_spi
+        sa = session.current
+        sa.spi_r = message.responder_spi
         session.own_nonce, session.peer_nonce = self._nonce, nonce
         session.peer_first = raw
         session.peer_hashes = announced_hashes(payloads)
-        session.nat = detect_nat(payloads, session.spi_i, session.spi_r, session.path)
+        session.nat = detect_nat(payloads, sa.spi_i, sa.spi_r, session.path)
         nonces = self._nonce + nonce
         seed = skeyseed(chosen.prf, nonces, shared)
-        keys = ike_keys(chosen.prf, chosen.protection, seed, nonces, session.spi_i + session.spi_r)
-        session.use_keys(chosen, keys)
+        keys = ike_keys(chosen.prf, chosen.protection, seed, nonces, sa.spi_i + sa.spi_r)
+        sa.use_keys(chosen, keys)
         session.heard = now
-        session.emit(IkeKeysDerived(session.spi_i, session.spi_r, chosen, keys))
+        session.emit(IkeKeysDerived(sa.spi_i, sa.spi_r, chosen, keys))
         return Progress.DONE
 
     def timed_out(self, now: float) -> None:

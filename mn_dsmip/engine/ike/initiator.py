@@ -8,13 +8,18 @@ from ...wire.codec import WireError
 from ...wire.ikev2 import Message
 from ...wire.ikev2_numbers import Exchange, NotifyType
 from ...wire.ikev2_payloads import Notify, Payload
-from ..base import Event, IPAddress, Random, UdpDatagram
+from ..base import IPAddress, Random, UdpDatagram
 from .auth import AuthTask
-from .child import ChildTask
-from .events import ChildSaClosed, ChildSaEstablished, IkeFailed, InitiatorConfig, Selectors
+from .child import ChildTask, covers
+from .events import ChildSa, IkeFailed, InitiatorConfig, Refusal, Selectors
 from .informational import DeleteChildTask, DeleteIkeTask, LivenessTask, answer_informational
 from .init import InitTask
-from .session import IKE_PORT, NAT_T_PORT, NON_ESP_MARKER, Path, Session
+from .path import IKE_PORT, NAT_T_PORT, NON_ESP_MARKER, Path
+from .rekey_child import answer_rekey_child, rekeyed
+from .rekey_ike import answer_rekey_ike, is_ike_rekey
+from .rules import check
+from .sa import Sa
+from .session import Session
 
 
 class IkeInitiator(Session):
@@ -27,9 +32,8 @@ class IkeInitiator(Session):
     def __init__(
         self, config: InitiatorConfig, local: IPAddress, remote: IPAddress, random: Random, now: float
     ) -> None:
-        super().__init__(True, Path(local, IKE_PORT, remote, IKE_PORT), config.timers, random, now)
+        super().__init__(True, config.profile, Path(local, IKE_PORT, remote, IKE_PORT), config.timers, random, now)
         self.config = config
-        self._children: dict[bytes, bytes] = {}  # the peer's inbound SPI -> ours
 
     def start(self, now: float) -> None:
         """Send IKE_SA_INIT; IKE_AUTH follows by itself."""
@@ -38,7 +42,7 @@ class IkeInitiator(Session):
 
     def create_child(self, selectors: Selectors, now: float) -> None:
         """Ask for a child SA; ``ChildSaEstablished`` or ``ChildSaFailed`` follows."""
-        self.queue(ChildTask(self, self.config.profile, selectors, self.delete_child), now)
+        self.queue(ChildTask(self, selectors), now)
 
     def delete_child(self, spi: bytes, now: float) -> None:
         """Close the child SA with our inbound ``spi``."""
@@ -66,7 +70,7 @@ class IkeInitiator(Session):
     def fail(self, reason: str, clause: str, notify: int | None, authentication: bool = False) -> None:
         """The attempt ends without an IKE SA."""
         if not self.closed:
-            self.emit(IkeFailed(self.local_spi, self.path.remote, reason, clause, authentication, notify))
+            self.emit(IkeFailed(self.name, self.path.remote, reason, clause, authentication, notify))
             super().close(reason, by_peer=False)
 
     def peer_signed(self, identity: bytes) -> bytes:
@@ -84,27 +88,42 @@ class IkeInitiator(Session):
         except WireError:
             self.counters["ike-malformed"] += 1
             return
-        known = self.spi_r in (message.responder_spi, bytes(8))
-        if message.initiator_spi != self.spi_i or not known or datagram.source != self.path.remote:
+        if datagram.source != self.path.remote:
             self.counters["ike-unknown-spi"] += 1
             return
         path = Path(datagram.destination, datagram.destination_port, datagram.source, datagram.source_port)
         self.receive(message, payload, path, now)
 
-    def emit(self, event: Event) -> None:
-        """Keep track of child SAs on the way to the user."""
-        if isinstance(event, ChildSaEstablished):
-            self._children[event.child.outbound_spi] = event.child.inbound_spi
-        elif isinstance(event, ChildSaClosed):
-            self._children = {out: own for out, own in self._children.items() if own != event.inbound_spi}
-        super().emit(event)
+    def handle_request(self, sa: Sa, message: Message, payloads: tuple[Payload, ...], now: float) -> None:
+        """Answer the gateway's own requests; it may replace child SAs, but not open new ones towards a UE."""
+        try:
+            if message.exchange == Exchange.INFORMATIONAL:
+                answer_informational(self, sa, message, payloads, now)
+            elif message.exchange == Exchange.CREATE_CHILD_SA and self.established:
+                self._create_child(sa, message, payloads, now)
+            else:
+                self.counters["ike-unexpected-request"] += 1
+                sa.respond(message, [Notify(NotifyType.INVALID_SYNTAX)])
+        except WireError as problem:
+            self.counters["ike-malformed"] += 1
+            sa.respond(message, [Notify(NotifyType.INVALID_SYNTAX)])
+            self.close(f"the gateway's request is not acceptable: {problem}", by_peer=False)
 
-    def handle_request(self, message: Message, payloads: tuple[Payload, ...], now: float) -> None:
-        """Answer the gateway's own requests; it may not open child SAs towards a UE."""
-        if message.exchange == Exchange.INFORMATIONAL:
-            answer_informational(self, message, payloads, self._children.get)
-        elif message.exchange == Exchange.CREATE_CHILD_SA:
-            self.respond(message, [Notify(NotifyType.NO_ADDITIONAL_SAS)])
-        else:
-            self.counters["ike-unexpected-request"] += 1
-            self.respond(message, [Notify(NotifyType.INVALID_SYNTAX)])
+    def _create_child(self, sa: Sa, message: Message, payloads: tuple[Payload, ...], now: float) -> None:
+        if is_ike_rekey(payloads):
+            answer_rekey_ike(self, sa, message, payloads, now)
+            return
+        named = rekeyed(payloads)
+        if named is None:
+            sa.respond(message, [Notify(NotifyType.NO_ADDITIONAL_SAS)])
+            return
+        check(Exchange.CREATE_CHILD_SA, payloads)
+        old = self.child_of_peer(named.spi)
+        answer_rekey_child(self, sa, message, payloads, named, lambda asked: _as_before(old, asked))
+
+
+def _as_before(old: ChildSa | None, asked: Selectors) -> Selectors | Refusal:
+    """The selectors of a child SA that is replaced stay what they are (RFC 7296 2.9.2)."""
+    if old and asked.transport == old.transport and covers(asked.local, old.local) and covers(asked.remote, old.remote):
+        return Selectors(old.local, old.remote, old.transport)
+    return Refusal(NotifyType.TS_UNACCEPTABLE, "the gateway wants other selectors for a child SA that it replaces")

@@ -31,11 +31,13 @@ from ..base import Event, Random, UdpDatagram
 from .child import NONCE_LENGTH
 from .events import IkeFailed, IkeKeysDerived, ResponderConfig
 from .init import announced_hashes, hash_algorithms, nat_notifies
+from .path import NAT_T_PORT, NON_ESP_MARKER, Path, detect_nat
 from .policy import ResponderPolicy
 from .proposals import Chosen, choose, none_acceptable
 from .responder_session import ResponderSession
 from .rules import check, need, notify
-from .session import MAJOR_VERSION, NAT_T_PORT, NON_ESP_MARKER, Path, detect_nat, refuse_critical
+from .sa import refuse_critical
+from .session import MAJOR_VERSION
 
 COOKIE_LENGTH = 1 + 32
 COMPLAINT_INTERVAL = 1.0
@@ -51,6 +53,8 @@ class IkeResponder:
         self.sessions: dict[bytes, ResponderSession] = {}
         self._policy = policy
         self._random = random
+        self._by_spi: dict[bytes, ResponderSession] = {}  # all SPIs of ours, those of replaced IKE SAs included
+        self._known: dict[bytes, tuple[bytes, ...]] = {}
         self._by_request: dict[bytes, ResponderSession] = {}
         self._requests: dict[bytes, bytes] = {}
         self._half_open: set[bytes] = set()
@@ -109,8 +113,9 @@ class IkeResponder:
         if message.exchange == Exchange.IKE_SA_INIT and message.from_original_initiator and not message.is_response:
             self._receive_init(message, payload, path, now)
             return
-        session = self.sessions.get(message.responder_spi if message.from_original_initiator else message.initiator_spi)
-        if session is None or session.spi_i != message.initiator_spi:
+        spi = message.responder_spi if message.from_original_initiator else message.initiator_spi
+        session = self._by_spi.get(spi)
+        if session is None:
             self.counters["ike-unknown-spi"] += 1
             return
         session.receive(message, payload, path, now)
@@ -120,7 +125,9 @@ class IkeResponder:
 
     def settle(self, session: ResponderSession) -> None:
         """Collect what a session has to say and arm its timer; after every call into a session."""
-        spi = session.local_spi
+        spi = session.name
+        if session.others or len(self._known[spi]) > 1:
+            self._index(session, tuple(sa.local_spi for sa in session.sas))
         if session.established or session.closed:
             self._half_open.discard(spi)
         self._events += session.events()
@@ -133,6 +140,22 @@ class IkeResponder:
         elif self._armed.get(spi) != timer:
             self._armed[spi] = timer
             heappush(self._timers, (timer, spi))
+
+    def _index(self, session: ResponderSession, spis: tuple[bytes, ...]) -> None:
+        """Find a session by all SPIs that it has now."""
+        for spi in set(self._known.get(session.name, ())) - set(spis):
+            self._by_spi.pop(spi, None)
+        self._known[session.name] = spis
+        self._by_spi.update(dict.fromkeys(spis, session))
+
+    def rekey(self, spi: bytes, now: float) -> None:
+        """New keys for a session and its child SAs."""
+        session = self.sessions.get(spi)
+        if session is not None:
+            for child in list(session.children):
+                session.rekey_child(child, now)
+            session.rekey(now)
+            self.settle(session)
 
     def delete(self, spi: bytes, now: float, reason: str) -> None:
         """Close a session towards its UE."""
@@ -155,11 +178,13 @@ class IkeResponder:
             session.heard = now
 
     def _forget(self, session: ResponderSession) -> None:
-        spi = session.local_spi
+        spi = session.name
         if not session.established and not session.closed:
             self.counters["ike-half-open-expired"] += 1
         self._half_open.discard(spi)
         self.sessions.pop(spi, None)
+        self._index(session, ())
+        del self._known[spi]
         self._by_request.pop(self._requests.pop(spi, b""), None)
         self._armed.pop(spi, None)
 
@@ -175,7 +200,7 @@ class IkeResponder:
         known = self._by_request.get(digest)
         if known is not None:  # RFC 7296 2.1: the same octets get the same answer, as long as IKE_AUTH has not begun
             if known.peer is None:
-                known.repeat_response(path)
+                known.current.repeat_response(path)
                 self.settle(known)
             else:
                 self.counters["ike-message-id"] += 1
@@ -251,10 +276,8 @@ class IkeResponder:
             wanted = struct.pack("!H", DhGroup(chosen.group.transform))
             self._reply(message, path, [Notify(NotifyType.INVALID_KE_PAYLOAD, wanted)])
             return
-        session = ResponderSession(self.config, self._policy, path, self._random, now)
-        while session.spi_r in self.sessions or not any(session.spi_r):
-            session.spi_r = self._random(8)
-        session.spi_i = message.initiator_spi
+        session = ResponderSession(self.config, self._policy, path, self._random, now, self._by_spi)
+        session.current.spi_i = message.initiator_spi
         key = chosen.group.generate(self._random)
         try:
             shared = key.shared(exchange.data)
@@ -266,7 +289,7 @@ class IkeResponder:
             SecurityAssociation((proposal,)),
             KeyExchange(chosen.group.transform, key.public),
             Nonce(nonce),
-            *nat_notifies(session.spi_i, session.spi_r, path),
+            *nat_notifies(session.current.spi_i, session.current.spi_r, path),
             *([hash_algorithms()] if announced_hashes(message.payloads) else []),
         ]
         self._open_session(session, message, raw, digest, chosen, nonce, shared, answer)
@@ -283,19 +306,21 @@ class IkeResponder:
         answer: list[Payload],
     ) -> None:
         assert chosen.prf
+        sa = session.current
         session.own_nonce, session.peer_nonce = nonce, need(message.payloads, Nonce).data
         session.peer_first = raw
         session.peer_hashes = announced_hashes(message.payloads)
-        session.nat = detect_nat(message.payloads, session.spi_i, bytes(8), session.path)
-        session.own_first = session.build(Exchange.IKE_SA_INIT, 0, answer, is_response=True)
-        session.send_response(session.own_first)
+        session.nat = detect_nat(message.payloads, sa.spi_i, bytes(8), session.path)
+        session.own_first = sa.build(Exchange.IKE_SA_INIT, 0, answer, is_response=True)
+        sa.send_response(session.own_first)
         nonces = session.peer_nonce + nonce
         seed = skeyseed(chosen.prf, nonces, shared)
-        keys = ike_keys(chosen.prf, chosen.protection, seed, nonces, session.spi_i + session.spi_r)
-        session.use_keys(chosen, keys)
-        session.emit(IkeKeysDerived(session.spi_i, session.spi_r, chosen, keys))
-        spi = session.local_spi
+        keys = ike_keys(chosen.prf, chosen.protection, seed, nonces, sa.spi_i + sa.spi_r)
+        sa.use_keys(chosen, keys)
+        session.emit(IkeKeysDerived(sa.spi_i, sa.spi_r, chosen, keys))
+        spi = session.name
         self.sessions[spi] = session
+        self._index(session, (sa.local_spi,))
         self._half_open.add(spi)
         self._by_request[digest], self._requests[spi] = session, digest
         self.settle(session)

@@ -4,14 +4,14 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from ...crypto.kdf import shared_key_auth, signed_octets
 from ...crypto.signatures import sign
 from ...crypto.suites import CryptoError, Random
 from ...wire.codec import WireError
 from ...wire.ikev2 import Message
-from ...wire.ikev2_numbers import AuthMethod, CertEncoding, Exchange, IdType, NotifyType, Protocol
+from ...wire.ikev2_numbers import AuthMethod, CertEncoding, Exchange, IdType, NotifyType
 from ...wire.ikev2_payloads import (
     Authentication,
     Certificate,
@@ -22,16 +22,12 @@ from ...wire.ikev2_payloads import (
     Nonce,
     Notify,
     Payload,
-    SecurityAssociation,
-    TrafficSelectorsInitiator,
-    TrafficSelectorsResponder,
 )
-from ..base import Event, earliest
-from .child import NONCE_LENGTH, announce, make_child, new_esp_spi
+from ..base import earliest
+from .child import NONCE_LENGTH, accept_child, announce, check_nonce
 from .eap_method import EapFailure, EapMethod, EapPacket, EapSuccess
 from .events import (
-    ChildSaClosed,
-    ChildSaEstablished,
+    ChildSa,
     ChildSaFailed,
     IkeFailed,
     IkeSaEstablished,
@@ -40,10 +36,13 @@ from .events import (
     Selectors,
 )
 from .informational import DeleteChildTask, DeleteIkeTask, LivenessTask, answer_informational
+from .path import Path
 from .policy import Peer, ResponderPolicy
-from .proposals import choose, none_acceptable
-from .rules import CHILD, find, need, notify
-from .session import Path, Session
+from .rekey_child import answer_rekey_child, rekeyed
+from .rekey_ike import RekeyIkeTask, answer_rekey_ike, is_ike_rekey
+from .rules import CHILD, check, find, need
+from .sa import Sa
+from .session import Session
 
 MAXIMUM_CHILDREN = 16
 """Child SAs that one peer may hold; S2c needs two, and one more while rekeying."""
@@ -53,9 +52,15 @@ class ResponderSession(Session):
     """One UE's IKE SA at the gateway; made by ``IkeResponder`` once IKE_SA_INIT has agreed on keys."""
 
     def __init__(
-        self, config: ResponderConfig, policy: ResponderPolicy, path: Path, random: Random, now: float
+        self,
+        config: ResponderConfig,
+        policy: ResponderPolicy,
+        path: Path,
+        random: Random,
+        now: float,
+        taken: Container[bytes] = (),
     ) -> None:
-        super().__init__(False, path, config.timers, random, now)
+        super().__init__(False, config.profile, path, config.timers, random, now, taken)
         self.config = config
         self.policy = policy
         self.peer: Peer | None = None
@@ -68,12 +73,7 @@ class ResponderSession(Session):
         self._refused_with: int | None = None
         self._identity: IdResponder | None = None
         self._first_payloads: tuple[Payload, ...] = ()
-        self._children: dict[bytes, bytes] = {}  # the UE's inbound SPI -> ours
-        self._handlers: dict[Exchange, Callable[[Message, tuple[Payload, ...], float], None]] = {
-            Exchange.IKE_AUTH: self._begin,
-            Exchange.INFORMATIONAL: self._informational,
-            Exchange.CREATE_CHILD_SA: self._create_child,
-        }
+        self._take_authentication: Callable[[Message, tuple[Payload, ...], float], None] = self._begin
 
     # --- calls of the gateway
 
@@ -104,16 +104,25 @@ class ResponderSession(Session):
 
     # --- requests of the UE
 
-    def handle_request(self, message: Message, payloads: tuple[Payload, ...], now: float) -> None:
+    def respond(self, request: Message, payloads: list[Payload]) -> None:
+        """Answer a request of IKE_AUTH."""
+        self.current.respond(request, payloads)
+
+    def handle_request(self, sa: Sa, message: Message, payloads: tuple[Payload, ...], now: float) -> None:
         """Answer a request; one that is malformed or out of place ends the session (RFC 7296 2.21)."""
         allowed = _WHEN_ESTABLISHED if self.established else _BEFORE
         try:
             if message.exchange not in allowed:
                 raise WireError(f"exchange {message.exchange} at this moment")
-            self._handlers[Exchange(message.exchange)](message, payloads, now)
+            if message.exchange == Exchange.INFORMATIONAL:
+                answer_informational(self, sa, message, payloads, now)
+            elif message.exchange == Exchange.IKE_AUTH:
+                self._take_authentication(message, payloads, now)
+            else:
+                self._create_child(sa, message, payloads, now)
         except WireError as problem:
             self.counters["ike-malformed"] += 1
-            self.respond(message, [Notify(NotifyType.INVALID_SYNTAX)])
+            sa.respond(message, [Notify(NotifyType.INVALID_SYNTAX)])
             self._end(f"the UE's request is not acceptable: {problem}", now)
 
     def _end(self, reason: str, now: float) -> None:
@@ -135,7 +144,7 @@ class ResponderSession(Session):
         """The first request: who are you, and how is that proven?"""
         claimed, wanted = need(payloads, IdInitiator), find(payloads, IdResponder)
         self._first_payloads = payloads
-        self.peer = Peer(self.local_spi, self.path.remote, self.path.local, claimed, self._apn(wanted))
+        self.peer = Peer(self.name, self.path.remote, self.path.local, claimed, self._apn(wanted))
         method = self.policy.authenticator(self.peer)
         self._identity = self._own_identity(wanted)
         auth = find(payloads, Authentication)
@@ -156,7 +165,7 @@ class ResponderSession(Session):
         else:
             self._eap = method
             method.start()
-            self._handlers[Exchange.IKE_AUTH] = self._take_eap
+            self._take_authentication = self._take_eap
             self._continue_eap(request, now)
 
     def _apn(self, wanted: IdResponder | None) -> str | None:
@@ -214,7 +223,7 @@ class ResponderSession(Session):
             self.respond(request, [*first, Eap(result.packet)])
         elif isinstance(result, EapSuccess):
             self.peer.identity, self._secret, self._msk = result.identity, result.msk, True
-            self._handlers[Exchange.IKE_AUTH] = self._take_auth
+            self._take_authentication = self._take_auth
             self.respond(request, [*first, Eap(result.packet)])
         elif isinstance(result, EapFailure):
             refusal = Refusal(NotifyType.AUTHENTICATION_FAILED, result.reason)
@@ -255,80 +264,55 @@ class ResponderSession(Session):
         reply = self.policy.assign(self.peer, find(payloads, Configuration))
         child: list[Payload]
         refused = ""
-        event: Event | None = None
+        made: ChildSa | ChildSaFailed | None = None
         if isinstance(reply, Refusal):
             child, refused, reply = [Notify(reply.notify, reply.data)], reply.reason, None
         elif all(find(payloads, kind) for kind in CHILD):
-            child, event = self._make_child(payloads, self.peer_nonce + self.own_nonce, None)
-            refused = event.reason if isinstance(event, ChildSaFailed) else ""
+            child, made = accept_child(self, payloads, self.peer_nonce, None, self._allow)
+            refused = made.reason if isinstance(made, ChildSaFailed) else ""
         else:
             child, refused = [], "the peer asked for none"
         self.respond(request, [*answer, *([reply] if reply else []), *child])
         peer = self.peer
         self.emit(
-            IkeSaEstablished(
-                self.local_spi, self.path.remote, peer.identity, peer.apn, str(self.chosen), reply, refused
-            )
+            IkeSaEstablished(self.name, self.path.remote, peer.identity, peer.apn, str(self.chosen), reply, refused)
         )
-        if isinstance(event, ChildSaEstablished):
-            announce(self, event.child, first=True)
+        if isinstance(made, ChildSa):
+            announce(self, made, first=True)
+        self.schedule_rekey(now)
         self.own_first = self.peer_first = b""  # thousands of sessions need them no more
         self._first_payloads = ()
         self._eap = None
 
     # --- child SAs
 
-    def _create_child(self, request: Message, payloads: tuple[Payload, ...], now: float) -> None:
-        """A further child SA; rekeying is answered as a gateway may that cannot (RFC 7296 1.3, 2.8)."""
-        rekey = notify(payloads, NotifyType.REKEY_SA) is not None
-        sa = need(payloads, SecurityAssociation)
-        full = len(self._children) >= MAXIMUM_CHILDREN
-        if full or rekey or any(each.protocol != Protocol.ESP for each in sa.proposals):
-            self.respond(request, [Notify(NotifyType.NO_ADDITIONAL_SAS)])
+    def _create_child(self, sa: Sa, request: Message, payloads: tuple[Payload, ...], now: float) -> None:
+        """A further child SA, or new keys for one, or for the IKE SA (RFC 7296 1.3)."""
+        if is_ike_rekey(payloads):
+            answer_rekey_ike(self, sa, request, payloads, now)
+            return
+        check(Exchange.CREATE_CHILD_SA, payloads)
+        if isinstance(sa.running, RekeyIkeTask) or sa is not self.current:
+            sa.respond(request, [Notify(NotifyType.TEMPORARY_FAILURE)])  # RFC 7296 2.25.1
+            return
+        if len(self.children) >= MAXIMUM_CHILDREN:
+            sa.respond(request, [Notify(NotifyType.NO_ADDITIONAL_SAS)])
+            return
+        named = rekeyed(payloads)
+        if named is not None:
+            answer_rekey_child(self, sa, request, payloads, named, self._allow)
             return
         nonce = self.random(NONCE_LENGTH)
-        answer, event = self._make_child(payloads, need(payloads, Nonce).data + nonce, nonce)
-        self.respond(request, answer)
-        if isinstance(event, ChildSaEstablished):
-            announce(self, event.child, first=False)
+        answer, made = accept_child(self, payloads, check_nonce(need(payloads, Nonce)), nonce, self._allow)
+        sa.respond(request, answer)
+        if isinstance(made, ChildSa):
+            announce(self, made, first=False)
         else:
-            self.emit(event)
+            self.emit(made)
 
-    def _make_child(
-        self, payloads: tuple[Payload, ...], nonces: bytes, nonce: bytes | None
-    ) -> tuple[list[Payload], ChildSaEstablished | ChildSaFailed]:
-        """The answer's payloads for a child SA and what became of it; selectors are turned to the gateway's view."""
+    def _allow(self, asked: Selectors) -> Selectors | Refusal:
         assert self.peer
-        asked = Selectors(
-            need(payloads, TrafficSelectorsResponder).selectors,
-            need(payloads, TrafficSelectorsInitiator).selectors,
-            notify(payloads, NotifyType.USE_TRANSPORT_MODE) is not None,
-        )
-        proposals = need(payloads, SecurityAssociation).proposals
-        found = choose(proposals, self.config.profile.esp, Protocol.ESP)
-        if found is None or len(found[0].spi) != 4:
-            reason = none_acceptable(proposals, self.config.profile.esp)
-            return self._no_child(Refusal(NotifyType.NO_PROPOSAL_CHOSEN, reason))
-        agreed = self.policy.narrow(self.peer, asked)
-        if isinstance(agreed, Refusal):
-            return self._no_child(agreed)
-        proposal, chosen = found
-        spi = new_esp_spi(self.random)
-        child = make_child(self, chosen, (spi, proposal.spi), nonces, agreed, asked_by_us=False)
-        answer: list[Payload] = [Notify(NotifyType.USE_TRANSPORT_MODE)] if agreed.transport else []
-        answer.append(SecurityAssociation((type(proposal)(proposal.number, Protocol.ESP, spi, proposal.transforms),)))
-        if nonce is not None:
-            answer.append(Nonce(nonce))
-        answer += [TrafficSelectorsInitiator(agreed.remote), TrafficSelectorsResponder(agreed.local)]
-        return answer, ChildSaEstablished(self.local_spi, child, nonce is None)
-
-    def _no_child(self, refusal: Refusal) -> tuple[list[Payload], ChildSaFailed]:
-        self.counters["ike-child-refused"] += 1
-        failed = ChildSaFailed(self.local_spi, refusal.reason, "RFC 7296 2.21.2", refusal.notify)
-        return [Notify(refusal.notify, refusal.data)], failed
-
-    def _informational(self, request: Message, payloads: tuple[Payload, ...], now: float) -> None:
-        answer_informational(self, request, payloads, self._children.get)
+        return self.policy.narrow(self.peer, asked)
 
     def close(self, reason: str, by_peer: bool) -> None:
         """Close, but stay a while to repeat the last response; who was not let in before is not any more."""
@@ -336,19 +320,9 @@ class ResponderSession(Session):
         if not self.established and not self.closed:
             authentication = self._refused_with == NotifyType.AUTHENTICATION_FAILED
             self.emit(
-                IkeFailed(
-                    self.local_spi, self.path.remote, reason, "RFC 7296 2.21.2", authentication, self._refused_with
-                )
+                IkeFailed(self.name, self.path.remote, reason, "RFC 7296 2.21.2", authentication, self._refused_with)
             )
         super().close(reason, by_peer)
-
-    def emit(self, event: Event) -> None:
-        """Keep track of child SAs on the way to the user."""
-        if isinstance(event, ChildSaEstablished):
-            self._children[event.child.outbound_spi] = event.child.inbound_spi
-        elif isinstance(event, ChildSaClosed):
-            self._children = {out: own for out, own in self._children.items() if own != event.inbound_spi}
-        super().emit(event)
 
 
 _BEFORE = frozenset((Exchange.IKE_AUTH, Exchange.INFORMATIONAL))

@@ -1,125 +1,55 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One IKE SA, either role: message ids, retransmission, the SK payload. What messages mean is the tasks' matter.
+"""What one peer and we have agreed on: the current IKE SA, those it replaced, and the child SAs, in either role.
 
-Each side counts its own requests. The window is 1: the next request leaves when the last one is answered (RFC 7296
-2.3). A request is repeated bit for bit; a response is kept and repeated when its request is (2.1).
+A session keeps its name and its child SAs when its IKE SA is rekeyed: its user need not know.
 """
 
 from __future__ import annotations
 
-import hashlib
-import struct
-from collections import Counter, deque
-from enum import Enum, auto
-from math import inf
-from typing import NamedTuple, Protocol
+from collections import Counter
+from collections.abc import Callable, Container
 
 from ...crypto.kdf import IkeKeys
-from ...crypto.suites import CryptoError, Opener, Sealer
-from ...wire.codec import WireError
-from ...wire.ikev2 import Message, build_payloads, parse_payloads
-from ...wire.ikev2_numbers import Exchange, NotifyType
-from ...wire.ikev2_payloads import Encrypted, Notify, Payload, UnknownPayload
-from ..base import Event, IPAddress, Random, UdpDatagram, earliest
-from .events import IkeSaClosed, Timers
-from .proposals import Chosen
-from .rules import notify
+from ...wire.ikev2 import Message
+from ...wire.ikev2_numbers import NotifyType
+from ...wire.ikev2_payloads import Payload
+from ..base import Event, Random, UdpDatagram, earliest
+from .events import ChildSa, ChildSaClosed, ChildSaEstablished, IkeSaClosed, Timers
+from .informational import DeleteChildTask
+from .path import Nat, Path
+from .proposals import Chosen, Profile
+from .rekey_child import RekeyChildTask
+from .rekey_ike import RekeyIkeTask
+from .sa import Sa, Task
 
 MAJOR_VERSION = 2
-IKE_PORT, NAT_T_PORT = 500, 4500
-NON_ESP_MARKER = bytes(4)
-"""In front of IKE messages on port 4500 (RFC 3948 2.2)."""
-
-
-class Path(NamedTuple):
-    """Where the peer is, and where we are."""
-
-    local: IPAddress
-    local_port: int
-    remote: IPAddress
-    remote_port: int
-
-    def datagram(self, message: bytes) -> UdpDatagram:
-        """``message`` on its way to the peer."""
-        if NAT_T_PORT in (self.local_port, self.remote_port):
-            message = NON_ESP_MARKER + message
-        return UdpDatagram(self.local, self.local_port, self.remote, self.remote_port, message)
-
-
-def nat_hash(spi_i: bytes, spi_r: bytes, address: IPAddress, port: int) -> bytes:
-    """Data of a NAT_DETECTION notify (RFC 7296 2.23)."""
-    return hashlib.sha1(spi_i + spi_r + address.packed + struct.pack("!H", port)).digest()
-
-
-class Nat(NamedTuple):
-    """Who is behind a NAT, as the peer's NAT_DETECTION notifies tell (RFC 7296 2.23)."""
-
-    peer: bool
-    ourselves: bool
-
-
-def detect_nat(payloads: tuple[Payload, ...], spi_i: bytes, spi_r: bytes, path: Path) -> Nat | None:
-    """Compare the peer's view of the path with ours; ``None`` when it did not tell its own."""
-    told = [each for each in payloads if isinstance(each, Notify)]
-    sources = [each.data for each in told if each.notify_type == NotifyType.NAT_DETECTION_SOURCE_IP]
-    destinations = [each.data for each in told if each.notify_type == NotifyType.NAT_DETECTION_DESTINATION_IP]
-    if not sources or not destinations:
-        return None
-    return Nat(
-        nat_hash(spi_i, spi_r, path.remote, path.remote_port) not in sources,
-        nat_hash(spi_i, spi_r, path.local, path.local_port) not in destinations,
-    )
-
-
-class Progress(Enum):
-    """What a task says after a response."""
-
-    DONE = auto()
-    MORE = auto()
-    """The task has another request, with the next message id."""
-    AGAIN = auto()
-    """The same exchange anew with the same message id (COOKIE, INVALID_KE_PAYLOAD)."""
-    WAIT = auto()
-    """The response does not count; go on waiting for a better one."""
-
-
-class Task(Protocol):
-    """One exchange that this side starts, or a chain of them."""
-
-    exchange: Exchange
-
-    def build(self, now: float) -> list[Payload]:
-        """The request's payloads."""
-
-    def process(self, message: Message, payloads: tuple[Payload, ...], raw: bytes, now: float) -> Progress:
-        """Take the response."""
-
-    def timed_out(self, now: float) -> None:
-        """Nobody answered."""
-
-
-class _Request:
-    """What we sent and have no answer to."""
-
-    __slots__ = ("attempt", "deadline", "give_up", "message_id", "octets", "task")
-
-    def __init__(self, task: Task, message_id: int, octets: bytes, deadline: float) -> None:
-        self.task, self.message_id, self.octets, self.deadline, self.attempt = task, message_id, octets, deadline, 0
-        self.give_up: float | None = None
 
 
 class Session:
-    """An IKE SA; ``initiator``: this side is its original initiator, which fixes flags and key directions."""
+    """An IKE SA through all its rekeyings; ``initiator``: this side set up the first of them."""
 
-    def __init__(self, initiator: bool, path: Path, timers: Timers, random: Random, now: float) -> None:
-        self.initiator = initiator
+    def __init__(
+        self,
+        initiator: bool,
+        profile: Profile,
+        path: Path,
+        timers: Timers,
+        random: Random,
+        now: float,
+        taken: Container[bytes] = (),
+    ) -> None:
         self.path = path
+        self.profile = profile
         self.timers = timers
         self.random = random
-        self.spi_i = self._new_spi() if initiator else bytes(8)
-        self.spi_r = bytes(8) if initiator else self._new_spi()
-        self.chosen: Chosen | None = None
-        self.keys: IkeKeys | None = None
+        self._taken = taken
+        self.began = initiator
+        own = self.new_spi()
+        self.name = own
+        """What events call this session: our first SPI."""
+        self.current = Sa(self, True, own, bytes(8)) if initiator else Sa(self, False, bytes(8), own, expected_id=1)
+        self.others: list[Sa] = []
+        """IKE SAs that were replaced, or are not yet used, but still exist at the peer."""
         self.established = False
         self.closed = False
         self.heard = now
@@ -130,24 +60,39 @@ class Session:
         self.peer_hashes: tuple[int, ...] = ()
         self.nat: Nat | None = None
         self.counters: Counter[str] = Counter()
-        self.tasks: deque[Task] = deque()
-        self._sealer: Sealer | None = None
-        self._opener: Opener | None = None
-        self._outstanding: _Request | None = None
-        self._next_id = 0
-        self._expected_id = 0 if initiator else 1
-        self._response = b""
-        self._answering = False
+        self.children: dict[bytes, ChildSa] = {}
+        """Child SAs by our inbound SPI."""
+        self.unconfirmed: set[bytes] = set()
+        """Child SAs that the peer may not know of yet: it has sent no request since our answer."""
+        self._delayed: list[tuple[float, Callable[[float], None]]] = []
         self._events: list[Event] = []
         self._datagrams: list[UdpDatagram] = []
 
-    def _new_spi(self) -> bytes:
-        return self.random(8).replace(bytes(8), b"\xff" * 8)  # zero means no SPI yet (RFC 7296 3.1)
+    def new_spi(self) -> bytes:
+        """An IKE SPI that no other session has; zero means none (RFC 7296 3.1)."""
+        while (spi := self.random(8)) in self._taken or not any(spi):
+            pass
+        return spi
 
     @property
-    def local_spi(self) -> bytes:
-        """The SPI by which our own side finds this session."""
-        return self.spi_i if self.initiator else self.spi_r
+    def keys(self) -> IkeKeys | None:
+        """Those of the current IKE SA."""
+        return self.current.keys
+
+    @property
+    def chosen(self) -> Chosen | None:
+        """The algorithms of the current IKE SA."""
+        return self.current.chosen
+
+    @property
+    def tasks(self) -> tuple[Task, ...]:
+        """What runs or waits in the current IKE SA."""
+        return tuple(self.current.tasks)
+
+    @property
+    def sas(self) -> list[Sa]:
+        """All IKE SAs, the current one first."""
+        return [self.current, *self.others]
 
     # --- the verbs
 
@@ -165,220 +110,161 @@ class Session:
         """When ``handle_timer`` is due."""
         if self.closed:
             return None
-        waiting = self._outstanding.deadline if self._outstanding else None
+        waiting = self.current.next_timer()
+        others = [time for sa in self.others for time in (sa.next_timer(), sa.expires)]
         liveness = self.heard + self.timers.liveness if self.established and self.timers.liveness else None
-        return earliest(waiting, None if waiting else liveness)
+        delayed = self._delayed[0][0] if self._delayed else None
+        return earliest(waiting, None if waiting else liveness, delayed, *others)
 
     def handle_timer(self, now: float) -> None:
-        """Repeat a request, give it up, or ask whether the peer is alive."""
-        request = self._outstanding
-        if request and request.deadline <= now:
-            request.attempt += 1
-            if request.attempt >= self.timers.retransmission.tries or (request.give_up or now + 1) <= now:
-                self._outstanding = None
-                request.task.timed_out(now)
-                return
-            request.deadline = min(now + self.timers.retransmission.delay(request.attempt), request.give_up or inf)
-            self._send(request.octets)
-        elif not request and self.established and self.timers.liveness and self.heard + self.timers.liveness <= now:
+        """Repeat or give up requests, try again what the peer was too busy for, or ask whether it is alive."""
+        for sa in self.sas:
+            sa.handle_timer(now)
+        self.others = [sa for sa in self.others if sa.expires is None or sa.expires > now]
+        while self._delayed and self._delayed[0][0] <= now and not self.closed:
+            self._delayed.pop(0)[1](now)
+        idle = self.current.next_timer() is None and self.established and self.timers.liveness
+        if idle and not self.closed and self.heard + self.timers.liveness <= now:
             self.check_liveness(now)
 
     def check_liveness(self, now: float) -> None:
         """Have the subclass ask the peer for a sign of life."""
         raise NotImplementedError
 
-    # --- requests of our own
+    # --- for the tasks
 
     def emit(self, event: Event) -> None:
-        """Tell the user."""
+        """Tell the user, and keep track of child SAs on the way."""
+        if isinstance(event, ChildSaEstablished):
+            spi = event.child.inbound_spi
+            self.children[spi] = event.child
+            if self.timers.child_lifetime:
+                due = self.heard + self._before(self.timers.child_lifetime, spi)
+                self.later(due, lambda then: self.rekey_child(spi, then))
+        elif isinstance(event, ChildSaClosed):
+            self.children.pop(event.inbound_spi, None)
         self._events.append(event)
 
     def queue(self, task: Task, now: float) -> None:
-        """Run ``task`` when those before it are done."""
-        self.tasks.append(task)
-        self._start_next(now)
+        """Run ``task`` in the current IKE SA when those before it are done."""
+        self.current.queue(task, now)
 
-    def _start_next(self, now: float) -> None:
-        if not self._outstanding and self.tasks and not self.closed:
-            self._request(self.tasks[0], self._next_id, now)
+    def try_again(self, now: float, call: Callable[[float], None]) -> None:
+        """Make ``call`` when the peer may be less busy; each side at a time of its own (RFC 7296 2.25)."""
+        self.later(now + self.timers.again * (1.0 if self.began else 1.5), call)
 
-    def _request(self, task: Task, message_id: int, now: float) -> None:
-        octets = self.build(task.exchange, message_id, task.build(now), is_response=False)
-        if task.exchange == Exchange.IKE_SA_INIT:
-            self.own_first = octets
-        self._outstanding = _Request(task, message_id, octets, now + self.timers.retransmission.delay(0))
-        self._send(octets)
+    def later(self, when: float, call: Callable[[float], None]) -> None:
+        """Make ``call`` at that time, if the session lives until then."""
+        self._delayed.append((when, call))
+        self._delayed.sort(key=lambda one: one[0])
+
+    def send(self, octets: bytes, path: Path | None = None) -> None:
+        """Send a message to where the peer is, or along ``path``."""
+        self._datagrams.append((path or self.path).datagram(octets))
+
+    def heard_from(self, path: Path, now: float) -> None:
+        """The peer proved that it is alive, and where."""
+        self.heard = now
+        self.path = path if path.local == self.path.local else self.path
 
     def report(self, kind: NotifyType) -> None:
-        """Tell the peer once why we take its last response for the end; nobody waits for an answer (2.21.2)."""
-        assert self._outstanding
-        message_id = self._outstanding.message_id + 1
-        self._send(self.build(Exchange.INFORMATIONAL, message_id, [Notify(kind)], is_response=False))
+        """Tell the peer once why its last response is the end."""
+        self.current.report(kind)
 
     def hurry(self, until: float) -> None:
-        """Give the outstanding request up at ``until`` at the latest (RFC 7296 2.21.1)."""
-        request = self._outstanding
-        if request:
-            request.give_up = min(until, request.give_up or until)
-            request.deadline = min(request.deadline, request.give_up)
+        """Do not wait for an answer longer than ``until``."""
+        self.current.hurry(until)
+
+    def adopt(self, sa: Sa, now: float) -> None:
+        """Let ``sa`` replace the current IKE SA; child SAs are inherited (RFC 7296 2.8)."""
+        if sa in self.others:
+            self.others.remove(sa)
+        old, self.current = self.current, sa
+        self.retire(old, now)
+        old.hand_over(sa, now)
+
+    def succeed(self, sa: Sa, now: float) -> None:
+        """The peer closes ``sa``: if it rekeyed while we did, it saw its own end of that and not ours (2.8.2)."""
+        running = sa.running
+        if isinstance(running, RekeyIkeTask):
+            running.give_way(now)
+
+    def retire(self, sa: Sa, now: float) -> None:
+        """Keep an IKE SA that is not used any more, until it is closed or its time is up."""
+        sa.expires = now + self.timers.linger
+        if sa not in self.others:
+            self.others.append(sa)
+
+    def child_of_peer(self, spi: bytes) -> ChildSa | None:
+        """The child SA that the peer knows by its own inbound ``spi``."""
+        return next((child for child in self.children.values() if child.outbound_spi == spi), None)
 
     def close(self, reason: str, by_peer: bool) -> None:
         """The IKE SA is no more; a closed session still repeats its last response."""
         if self.closed:
             return
         self.closed = True
-        self._outstanding = None
-        self.tasks.clear()
+        for sa in self.sas:
+            sa.close()
         if self.established:
-            self.emit(IkeSaClosed(self.local_spi, reason, by_peer))
+            self.emit(IkeSaClosed(self.name, reason, by_peer))
 
-    def _send(self, octets: bytes) -> None:
-        self._datagrams.append(self.path.datagram(octets))
+    # --- new keys
 
-    def send_response(self, octets: bytes) -> None:
-        """Send a response and keep it for repetition; the peer's next request is the following one."""
-        self._response, self._answering = octets, False
-        self._send(octets)
+    def rekey(self, now: float) -> None:
+        """Replace the keys of the IKE SA; ``IkeSaRekeyed`` or ``RekeyFailed`` follows."""
+        if self.established and not self.closed and not any(isinstance(each, RekeyIkeTask) for each in self.tasks):
+            self.queue(RekeyIkeTask(self), now)
 
-    def repeat_response(self, path: Path) -> None:
-        """The peer repeated a request: repeat the answer, to where the request came from (RFC 7296 2.11)."""
-        self.counters["ike-repeated-request"] += 1
-        self._datagrams.append(path.datagram(self._response))
+    def rekey_child(self, spi: bytes, now: float) -> None:
+        """Replace the child SA with our inbound ``spi``; an established one that names it as replaced follows."""
+        child = self.children.get(spi)
+        if child is None or self.closed or any(_concerns(each, child) for each in self.tasks):
+            return
+        if spi in self.unconfirmed:
+            self.try_again(now, lambda then: self.rekey_child(spi, then))
+        else:
+            self.queue(RekeyChildTask(self, child), now)
+
+    def schedule_rekey(self, now: float) -> None:
+        """Replace the current IKE SA's keys before they are too old."""
+        if self.timers.ike_lifetime:
+            sa = self.current
+            self.later(
+                now + self._before(self.timers.ike_lifetime, sa.local_spi),
+                lambda then: self.rekey(then) if sa is self.current else None,
+            )
+
+    def _before(self, lifetime: float, spi: bytes) -> float:
+        """Some time before the end; who began the session comes first, so both seldom begin at once (RFC 7296 2.8)."""
+        return lifetime * ((0.80 if self.began else 0.90) + spi[0] / 2560)
 
     # --- messages in
 
+    def find(self, message: Message) -> Sa | None:
+        """The IKE SA that a message belongs to; the responder's SPI is unknown before the first answer."""
+        for sa in self.sas:
+            if message.initiator_spi == sa.spi_i and (sa.spi_r in (message.responder_spi, bytes(8))):
+                return sa
+        return None
+
     def receive(self, message: Message, raw: bytes, path: Path, now: float) -> None:
-        """Take a message that carries this session's SPIs."""
+        """Take a message that carries the SPIs of one of our IKE SAs."""
+        sa = self.find(message)
         if message.version >> 4 != MAJOR_VERSION:
             self.counters["ike-version"] += 1
-        elif message.from_original_initiator == self.initiator:
-            self.counters["ike-reflected"] += 1
-        elif message.is_response:
-            self._receive_response(message, raw, now)
+        elif sa is None:
+            self.counters["ike-unknown-spi"] += 1
         else:
-            self._receive_request(message, raw, path, now)
+            sa.receive(message, raw, path, now)
 
-    def _receive_response(self, message: Message, raw: bytes, now: float) -> None:
-        request = self._outstanding
-        if not request or message.message_id != request.message_id or message.exchange != request.task.exchange:
-            self.counters["ike-unexpected-response"] += 1
-            return
-        payloads = message.payloads
-        if message.exchange != Exchange.IKE_SA_INIT:
-            opened = self._open(message, raw)
-            if opened is None:
-                return
-            self.heard = now
-            problem = _fatal(opened, self.established)
-            if problem:
-                self.counters["ike-malformed"] += 1
-                self.close(problem, by_peer=False)
-                return
-            assert isinstance(opened, tuple)
-            payloads = opened
-        progress = request.task.process(message, payloads, raw, now)
-        if progress is Progress.WAIT or self._outstanding is not request:
-            return
-        self._outstanding = None
-        if progress is Progress.AGAIN:
-            self._request(request.task, request.message_id, now)
-            return
-        self._next_id = request.message_id + 1
-        if progress is Progress.DONE and self.tasks:
-            self.tasks.popleft()
-        self._start_next(now)
-
-    def _receive_request(self, message: Message, raw: bytes, path: Path, now: float) -> None:
-        if message.message_id != self._expected_id or self._answering:
-            if message.message_id != self._expected_id - 1 or not self._response:
-                self.counters["ike-message-id"] += 1
-            elif self._open(message, raw) is not None:
-                self.repeat_response(path)
-            return
-        if self.closed:
-            return
-        payloads = self._open(message, raw)
-        if payloads is None:
-            return
-        self.heard = now
-        self.path = path if path.local == self.path.local else self.path
-        self._expected_id += 1
-        self._response, self._answering = b"", True
-        if isinstance(payloads, WireError):
-            self.counters["ike-malformed"] += 1
-            self.respond(message, [Notify(NotifyType.INVALID_SYNTAX)])
-            self.close(f"the peer sent a malformed message: {payloads}", by_peer=False)
-            return
-        refused = refuse_critical(payloads)
-        if refused:
-            self.counters["ike-critical-payload"] += 1
-            self.respond(message, [refused])
-            return
-        self.handle_request(message, payloads, now)
-
-    def handle_request(self, message: Message, payloads: tuple[Payload, ...], now: float) -> None:
+    def handle_request(self, sa: Sa, message: Message, payloads: tuple[Payload, ...], now: float) -> None:
         """Answer the peer's request; the subclass's matter."""
         raise NotImplementedError
 
-    def respond(self, request: Message, payloads: list[Payload]) -> None:
-        """Answer ``request``."""
-        self.send_response(self.build(request.exchange, request.message_id, payloads, is_response=True))
 
-    # --- the SK payload
-
-    def use_keys(self, chosen: Chosen, keys: IkeKeys) -> None:
-        """Protect everything from now on."""
-        self.chosen, self.keys = chosen, keys
-        own, peer = ((keys.ei, keys.ai), (keys.er, keys.ar))[:: 1 if self.initiator else -1]
-        self._sealer = Sealer(chosen.protection, *own, self.random)
-        self._opener = Opener(chosen.protection, *peer)
-
-    def build(self, exchange: int, message_id: int, payloads: list[Payload], is_response: bool) -> bytes:
-        """A message, sealed unless it is of IKE_SA_INIT."""
-        message = Message(self.spi_i, self.spi_r, exchange, message_id, (), self.initiator, is_response)
-        first, inner = build_payloads(payloads)
-        if exchange == Exchange.IKE_SA_INIT:
-            return message.header(first, len(inner)) + inner
-        assert self._sealer
-        block = self._sealer.protection.encryption.block
-        padding = -(len(inner) + 1) % block
-        plaintext = inner + bytes(padding) + bytes((padding,))
-        associated = message.associated_data(first, self._sealer.overhead() + len(plaintext))
-        return associated + self._sealer.seal(plaintext, associated)
-
-    def _open(self, message: Message, raw: bytes) -> tuple[Payload, ...] | WireError | None:
-        """The inner payloads; ``None`` for what is not genuine; an error for genuine octets that do not parse."""
-        sealed = message.payloads[-1] if message.payloads else None
-        if not isinstance(sealed, Encrypted) or len(message.payloads) != 1 or not self._opener:
-            self.counters["ike-unprotected"] += 1
-            return None
-        try:
-            plaintext = self._opener.open(sealed.body, raw[: len(raw) - len(sealed.body)])
-        except CryptoError:
-            self.counters["ike-integrity"] += 1
-            return None
-        if not plaintext or plaintext[-1] >= len(plaintext):
-            return WireError("the padding of the SK payload is longer than its content")
-        try:
-            return parse_payloads(sealed.first_inner, plaintext[: -1 - plaintext[-1]])
-        except WireError as error:
-            return error
-
-
-def refuse_critical(payloads: tuple[Payload, ...]) -> Notify | None:
-    """The answer to a message with an unknown payload that is marked critical (RFC 7296 2.5)."""
-    found = next((each for each in payloads if isinstance(each, UnknownPayload) and each.critical), None)
-    if found is None:
-        return None
-    return Notify(NotifyType.UNSUPPORTED_CRITICAL_PAYLOAD, bytes((found.payload_type,)))
-
-
-def _fatal(response: tuple[Payload, ...] | WireError, established: bool) -> str:
-    """Why a genuine response ends the IKE SA (RFC 7296 2.5, 2.21, 2.21.3); empty when it does not."""
-    if isinstance(response, WireError):
-        return f"the peer sent a malformed message: {response}"
-    if refuse_critical(response):
-        return "the peer's answer has an unknown payload that is marked critical"
-    if established and notify(response, NotifyType.INVALID_SYNTAX):
-        return "the peer finds our request malformed (INVALID_SYNTAX)"
-    return ""
+def _concerns(task: Task, child: ChildSa) -> bool:
+    """Whether a child SA is being replaced or closed already."""
+    if isinstance(task, RekeyChildTask):
+        return task.old is child
+    return isinstance(task, DeleteChildTask) and task.spi == child.inbound_spi
