@@ -10,12 +10,16 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from . import __version__
+from .check.arguments import Parser
 
 EXIT_FAILURE = 1
 EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
 OLDEST_PYTHON = (3, 10)
 ASK_TIMEOUT = 150.0
+# The checker has its own command lines.
+CHECK = {"check": "judge a capture or a run"}
+CHECKER = {"report": "write a page about a capture: ladder diagrams, what is wrong, coverage"}
 
 DESCRIPTION = """\
 DS-MIPv6 over 3GPP's S2c reference point (TS 24.303): a UE and a PDN GW for Mininet or for a bench,
@@ -29,6 +33,7 @@ examples:
   sudo mn-dsmip gateway bench/gateway.yaml        one gateway, in the foreground, in this network namespace
   mn-dsmip status --socket bench/state/ue/control.sock
   mn-dsmip check runs/latest                      judge a run's capture
+  mn-dsmip report runs/latest -o report.html      show it to somebody
 """
 
 
@@ -59,6 +64,10 @@ def _run(words: list[str]) -> int:
         from .check import main as check
 
         return check(words[1:])
+    if words[:1] and words[0] in CHECKER:
+        from .check import command
+
+        return command(words[0], words[1:])
     arguments = _parser().parse_args(words)
     run: Callable[[argparse.Namespace], int] = arguments.run
     status = run(arguments)
@@ -67,7 +76,7 @@ def _run(words: list[str]) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         "mn-dsmip", description=DESCRIPTION, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--version", action="version", version=f"mn-dsmip {__version__}")
@@ -89,11 +98,12 @@ def _parser() -> argparse.ArgumentParser:
         agent.set_defaults(run=_run_agent, role=role)
     _add_control(commands)
     _add_files(commands)
-    commands.add_parser("check", help="judge a capture or a run (mn-dsmip check --help tells more)", add_help=False)
+    for name, help_text in (CHECK | CHECKER).items():
+        commands.add_parser(name, help=f"{help_text} (mn-dsmip {name} --help tells more)", add_help=False)
     return parser
 
 
-def _add_control(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_control(commands: argparse._SubParsersAction[Parser]) -> None:
     for command, help_text in (
         ("status", "show what an agent is doing"),
         ("attach", "have a UE attach"),
@@ -106,7 +116,7 @@ def _add_control(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         control.set_defaults(run=_control, command=command)
 
 
-def _add_files(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+def _add_files(commands: argparse._SubParsersAction[Parser]) -> None:
     init = commands.add_parser(
         "init", help="write commented sample configurations, a subscriber store and a demo CA with a certificate"
     )

@@ -58,6 +58,12 @@ class Finding:
         return ", ".join(dict.fromkeys(one.clause for one in self.details)) or self.clause
 
     @property
+    def in_place(self) -> str:
+        """In one line, where one sees which message it is about."""
+        told = "; ".join(map(str, self.details)) or self.about
+        return f"{self.subject}: {told} ({self.clauses})"
+
+    @property
     def sentence(self) -> str:
         """All in one line."""
         told = "; ".join(map(str, self.details)) or (f"nearest candidate: {self.nearest}" if self.nearest else "")
