@@ -125,15 +125,17 @@ class _Builder:
     def ladder(self) -> Ladder:
         shown = [one for one in self.session.messages if self.is_drawn(one)]
         phases = dict(zip([one.frame for one in shown], _phases(shown, self.session), strict=True))
-        run = 0
-        for message in shown[:MAX_ROWS]:
+        run = cut = 0
+        for message in shown:
             run = run + 1 if self.is_plain_data(message) else 0
             if run > DATA_IN_A_ROW:
                 self.count(message)
-            else:
+            elif len(self.rows) < MAX_ROWS:
                 self.rows.append(self.row(message, phases[message.frame]))
+            else:
+                cut += 1
         self.insert_missing()
-        return Ladder(self.record.title, tuple(self.columns), tuple(self.rows), max(len(shown) - MAX_ROWS, 0))
+        return Ladder(self.record.title, tuple(self.columns), tuple(self.rows), cut)
 
     def is_drawn(self, message: Message) -> bool:
         """Neighbour discovery and the like belong to nobody's flow: they are drawn when something is told of them."""
