@@ -96,7 +96,8 @@ function dhcpv6.read_into(found, message, at, last, depth)
 end
 
 -- The Mobile IPv6 options of one DHCPv6 message, also those behind relay headers: a list, the message type, and what
--- stopped the reading (nil when everything was read). An option has code, name, at, length, data_at, problem, and
+-- stopped the reading at the outermost level (nil when all of it was read). An option has code, name, at, length,
+-- data_at, problem, and
 -- name_value, prefix and prefix_length, address (address4 when an IPv4 address stands in it), or children (a list).
 function dhcpv6.read(message)
   local found = {}

@@ -2,7 +2,8 @@
 -- Reads a Mobility Header (RFC 6275 6.1) out of a string of octets. No Wireshark in here: plain Lua reads it too.
 --
 --   mobility.fixed(mh)    -> message or nil, reason       the fixed part only (quick)
---   mobility.read(mh)     -> message or nil, reason       with `options`
+--   mobility.read(mh, on_wire) -> message or nil, reason  with `options`; on_wire: octets there were before the capture
+--                                                         cut them (#mh when left out)
 --   mobility.find(message, type) -> first option of that type or nil
 --
 -- message: type, name ("BU"), length (octets on the wire as its header says), checksum, payload_proto,
@@ -64,10 +65,12 @@ local function home_agent_switch(m, mh)
     m.addresses[i] = take(mh, 8 + 16 * (i - 1), 16)
     if not m.addresses[i] or 8 + 16 * i > m.length then
       m.addresses[i] = nil
-      m.problems[#m.problems + 1] = { key = "addresses", at = 6, length = 1,
-        text = ("HA Switch announces %d addresses, %d fit (RFC 5142 4)"):format(count, i - 1) }
       break
     end
+  end
+  if 8 + 16 * count > m.length then
+    m.problems[1] = { key = "addresses", at = 6, length = 1,
+      text = ("HA Switch announces %d addresses, the message ends before (RFC 5142 4)"):format(count) }
   end
   m.options_at = 8 + 16 * #m.addresses
 end
@@ -234,7 +237,8 @@ end
 
 local function even_pairs(length) return length >= 2 and length % 2 == 0 end
 
--- name, lengths, reader; RFC 6275 6.2, 3963 4.3, 4283 3, 4285 5 and 6, 5026 8.1, 5149 3, 5555 3, 5648 4.3, 6089 4.
+-- name, lengths, reader; RFC 6275 6.2, 3963 4.3, 4283 3, 4285 5 and 6, 5026 8.1, 5149 3, 5555 3, 5648 4.3, 6089 4
+-- (whose section 8 swaps 44 and 45; sections 4.2 and 4.2.2 and the registry agree).
 local OPTIONS = {
   [1] = { "PadN", anything },
   [2] = { "Binding Refresh Advice", exactly(2), function(o, d)
@@ -268,6 +272,7 @@ function mobility.option_name(kind)
 end
 
 local function problem(m, key, at, length, text)
+  if m.cut and key == "truncated" then return end -- by the capture, not by the sender
   m.problems[#m.problems + 1] = { key = key, at = at, length = length, text = text }
 end
 
@@ -306,9 +311,10 @@ function mobility.read_options(m, mh)
 end
 
 -- The whole message; nil and a reason when not even its fixed part can be read.
-function mobility.read(mh)
+function mobility.read(mh, on_wire)
   local m, reason = mobility.fixed(mh)
   if not m then return nil, reason end
+  m.cut = (on_wire or #mh) > #mh
   if m.payload_proto ~= 59 then
     problem(m, "payload_proto", 0, 1, ("Payload Proto is %d, not 59 (RFC 6275 6.1.1)"):format(m.payload_proto))
   end
