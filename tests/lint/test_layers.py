@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "nodes": {"mininet"},
     "topos": {"nodes", "mininet"},
     "cli": {"agent", "check", "resources"},
+    "pytest_plugin": {"check", "pytest"},
 }
 # An engine gets time, randomness and packets from outside.
 NOT_IN_ENGINES = {
