@@ -54,8 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as fault:
         if os.environ.get("MN_DSMIP_DEBUG"):
             raise
+        status = EXIT_UNUSABLE if words[:1] == ["check"] else EXIT_FAILURE  # a verdict's 1 says that a trace is wrong
         return _complain(
-            f"a fault in mn-dsmip itself: {type(fault).__name__}: {fault} (MN_DSMIP_DEBUG=1 shows where)", EXIT_FAILURE
+            f"a fault in mn-dsmip itself: {type(fault).__name__}: {fault} (MN_DSMIP_DEBUG=1 shows where)", status
         )
 
 

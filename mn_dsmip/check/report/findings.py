@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import NamedTuple
 
+from mn_dsmip.check.flow.elements import NOWHERE
 from mn_dsmip.check.flow.language import Flow, Step
 from mn_dsmip.check.flow.match import Outcome, StepResult
 from mn_dsmip.check.report.source import Source
@@ -114,7 +117,7 @@ def _of_rule(rule: Rule, check: Check, source: Source) -> Finding:
 
 def _of_step(result: StepResult, problem: Problem, flow: Flow, source: Source) -> Finding:
     step, message = result.step, result.message
-    file, line = str(getattr(step, "file", None) or flow.file), step.line
+    file, line = _short(flow.file if step.file == NOWHERE else step.file), step.line
     ident = f"step:{step.name}"
     if result.outcome is Outcome.FORBIDDEN:
         about = f"this must not be seen, but there is {source.name(message)}"
@@ -132,6 +135,12 @@ def _of_step(result: StepResult, problem: Problem, flow: Flow, source: Source) -
         if not one.unseen and one.severity == problem.severity
     )
     return Finding(ident, "", subject, source.name(message), step.clause, file, line, details=details)
+
+
+def _short(file: Path) -> str:
+    """Relative to where one stands, when it lies below."""
+    whole = Path(os.path.normpath(Path.cwd() / file))
+    return str(whole.relative_to(Path.cwd()) if Path.cwd() in whole.parents else file)
 
 
 def _nearest(result: StepResult, source: Source) -> str:

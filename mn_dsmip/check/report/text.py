@@ -86,6 +86,7 @@ class _Text:
         if len(verdict.records) > 1:
             counts = ", ".join(f"{verdict.counts[one]} {one}" for one in WORDS if verdict.counts[one])
             told.append(f"{len(verdict.records)} UEs: {counts}")
+        told += [f"leaves out the rule {ident}: {why}" for ident, why in flow.without_rules.items()]
         for one in filter(None, told):
             yield from self.style.wrap("      ", one)
 
