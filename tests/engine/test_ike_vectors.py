@@ -114,11 +114,14 @@ def pair(monkeypatch: pytest.MonkeyPatch, ivs: list[Iterator[int]]) -> Pair:
         identity=IDENTITY.decode(),
         profile=PROFILE,
         anchors=(),
+        fragment_size=0,
         eap=lambda: AkaPeer(AKA, IDENTITY.decode(), IMSI, Usim(K, OPC, SQN - 1)),
     )
     key = ed25519.Ed25519PrivateKey.from_private_bytes(vector("ed25519_private"))
     made.initiator = IkeInitiator(config, UE, GATEWAY, ue, 0.0)
-    made.responder = IkeResponder(responder_config(profile=PROFILE, identity=Identity(key, ())), made.policy, gateway)
+    made.responder = IkeResponder(
+        responder_config(profile=PROFILE, identity=Identity(key, ()), fragment_size=0), made.policy, gateway
+    )
     return made
 
 
@@ -215,7 +218,7 @@ def test_the_published_cbc_message() -> None:
     ue = Session(True, PROFILES["modern"], Path(UE, 500, GATEWAY, 500), DEFAULT_TIMERS, random, 0.0)
     ue.current.spi_r = vector("responder_spi")
     ue.current.use_keys(Chosen(protection, PRF[5], GROUPS[31]), keys)
-    octets = ue.current.build(Exchange.IKE_AUTH, 1, content, is_response=False)
+    [octets] = ue.current.build(Exchange.IKE_AUTH, 1, content, is_response=False)
     assert octets.hex() == cbc["octets"]
     feed = Feed(vector("responder_spi"))
     gateway = Session(False, PROFILES["modern"], Path(GATEWAY, 500, UE, 500), DEFAULT_TIMERS, feed, 0.0)

@@ -16,6 +16,7 @@ from ...crypto.suites import Protection
 from ...wire.ikev2_payloads import Configuration, TrafficSelector
 from ..base import Backoff, Event, IPAddress
 from .eap_method import EapMethod
+from .fragmentation import IP_DATAGRAM
 from .proposals import Chosen, Profile
 
 RETRANSMISSION = Backoff(first=1.0, factor=2.0, limit=16.0, tries=8)
@@ -77,6 +78,8 @@ class InitiatorConfig:
     home_address: IPv6Address | None = None
     """One that an earlier attach gave: the same prefix is asked for again (RFC 4877 9, TS 23.402 6.10)."""
     want_dns: bool = True
+    fragment_size: int = IP_DATAGRAM
+    """Octets of an IP datagram from which on IKE messages go in fragments (RFC 7383); 0 never."""
     timers: Timers = DEFAULT_TIMERS
 
 
@@ -100,6 +103,8 @@ class ResponderConfig:
     """Half-open sessions from which on a cookie is demanded (RFC 7296 2.6)."""
     maximum_half_open: int = 4096
     """Beyond that, new requests are dropped, cookie or not."""
+    fragment_size: int = IP_DATAGRAM
+    """Octets of an IP datagram from which on IKE messages go in fragments (RFC 7383); 0 never."""
     timers: Timers = DEFAULT_TIMERS
 
 

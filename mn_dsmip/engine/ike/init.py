@@ -61,6 +61,7 @@ class InitTask:
             *nat_notifies(session.current.spi_i, bytes(8), session.path),
             Notify(NotifyType.REDIRECT_SUPPORTED),
             hash_algorithms(),
+            *([Notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED)] if session.config.fragment_size else []),
         ]
 
     def process(self, message: Message, payloads: tuple[Payload, ...], raw: bytes, now: float) -> Progress:
@@ -132,6 +133,8 @@ class InitTask:
         session.own_nonce, session.peer_nonce = self._nonce, nonce
         session.peer_first = raw
         session.peer_hashes = announced_hashes(payloads)
+        if notify(payloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED) is not None:
+            session.fragment_size = session.config.fragment_size
         session.nat = detect_nat(payloads, sa.spi_i, sa.spi_r, session.path)
         nonces = self._nonce + nonce
         seed = skeyseed(chosen.prf, nonces, shared)

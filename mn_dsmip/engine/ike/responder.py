@@ -292,6 +292,9 @@ class IkeResponder:
             *nat_notifies(session.current.spi_i, session.current.spi_r, path),
             *([hash_algorithms()] if announced_hashes(message.payloads) else []),
         ]
+        if self.config.fragment_size and notify(message.payloads, NotifyType.IKEV2_FRAGMENTATION_SUPPORTED):
+            session.fragment_size = self.config.fragment_size
+            answer.append(Notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED))
         self._open_session(session, message, raw, digest, chosen, nonce, shared, answer)
 
     def _open_session(
@@ -311,8 +314,8 @@ class IkeResponder:
         session.peer_first = raw
         session.peer_hashes = announced_hashes(message.payloads)
         session.nat = detect_nat(message.payloads, sa.spi_i, bytes(8), session.path)
-        session.own_first = sa.build(Exchange.IKE_SA_INIT, 0, answer, is_response=True)
-        sa.send_response(session.own_first)
+        [session.own_first] = messages = sa.build(Exchange.IKE_SA_INIT, 0, answer, is_response=True)
+        sa.send_response(messages)
         nonces = session.peer_nonce + nonce
         seed = skeyseed(chosen.prf, nonces, shared)
         keys = ike_keys(chosen.prf, chosen.protection, seed, nonces, sa.spi_i + sa.spi_r)

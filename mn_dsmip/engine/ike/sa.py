@@ -18,7 +18,8 @@ from ...crypto.suites import CryptoError, Opener, Sealer
 from ...wire.codec import WireError
 from ...wire.ikev2 import Message, build_payloads, parse_payloads
 from ...wire.ikev2_numbers import Exchange, NotifyType
-from ...wire.ikev2_payloads import Encrypted, Notify, Payload, UnknownPayload
+from ...wire.ikev2_payloads import Encrypted, EncryptedFragment, Notify, Payload, UnknownPayload
+from .fragmentation import Reassembly, padded, room, seal_fragments
 from .path import Path
 from .proposals import Chosen
 from .rules import notify
@@ -57,10 +58,10 @@ class Task(Protocol):
 class _Request:
     """What we sent and have no answer to."""
 
-    __slots__ = ("attempt", "deadline", "give_up", "message_id", "octets", "task")
+    __slots__ = ("attempt", "deadline", "give_up", "message_id", "messages", "task")
 
-    def __init__(self, task: Task, message_id: int, octets: bytes, deadline: float) -> None:
-        self.task, self.message_id, self.octets, self.deadline, self.attempt = task, message_id, octets, deadline, 0
+    def __init__(self, task: Task, message_id: int, messages: list[bytes], deadline: float) -> None:
+        self.task, self.message_id, self.messages, self.deadline, self.attempt = task, message_id, messages, deadline, 0
         self.give_up: float | None = None
 
 
@@ -82,8 +83,9 @@ class Sa:
         self._sealer: Sealer | None = None
         self._opener: Opener | None = None
         self._outstanding: _Request | None = None
-        self._response = b""
+        self._response: list[bytes] = []
         self._answering = False
+        self._pieces: dict[bool, Reassembly] = {}  # of a request and of a response
 
     @property
     def local_spi(self) -> bytes:
@@ -112,7 +114,7 @@ class Sa:
             request.task.timed_out(now)
             return
         request.deadline = min(now + timers.delay(request.attempt), request.give_up or inf)
-        self.session.send(request.octets)
+        self.session.send(request.messages)
 
     def hurry(self, until: float) -> None:
         """Give the outstanding request up at ``until`` at the latest (RFC 7296 2.21.1)."""
@@ -134,11 +136,11 @@ class Sa:
             self._request(self.tasks[0], self.next_id, now)
 
     def _request(self, task: Task, message_id: int, now: float) -> None:
-        octets = self.build(task.exchange, message_id, task.build(now), is_response=False)
+        messages = self.build(task.exchange, message_id, task.build(now), is_response=False)
         if task.exchange == Exchange.IKE_SA_INIT:
-            self.session.own_first = octets
-        self._outstanding = _Request(task, message_id, octets, now + self.session.timers.retransmission.delay(0))
-        self.session.send(octets)
+            [self.session.own_first] = messages
+        self._outstanding = _Request(task, message_id, messages, now + self.session.timers.retransmission.delay(0))
+        self.session.send(messages)
 
     def report(self, kind: NotifyType) -> None:
         """Tell the peer once why we take its last response for the end; nobody waits for an answer (2.21.2)."""
@@ -165,10 +167,10 @@ class Sa:
         """Answer ``request``."""
         self.send_response(self.build(request.exchange, request.message_id, payloads, is_response=True))
 
-    def send_response(self, octets: bytes) -> None:
+    def send_response(self, messages: list[bytes]) -> None:
         """Send a response and keep it for repetition; the peer's next request is the following one."""
-        self._response, self._answering = octets, False
-        self.session.send(octets)
+        self._response, self._answering = messages, False
+        self.session.send(messages)
 
     def repeat_response(self, path: Path) -> None:
         """The peer repeated a request: repeat the answer, to where the request came from (RFC 7296 2.11)."""
@@ -221,7 +223,7 @@ class Sa:
         if message.message_id != self.expected_id or self._answering:
             if message.message_id != self.expected_id - 1 or not self._response:
                 session.counters["ike-message-id"] += 1
-            elif self._open(message, raw) is not None:
+            elif self._repeats(message, raw):
                 self.repeat_response(path)
             return
         if self.closed:
@@ -232,7 +234,7 @@ class Sa:
         session.heard_from(path, now)
         session.unconfirmed.clear()  # with a window of one, a new request says that the last answer arrived
         self.expected_id += 1
-        self._response, self._answering = b"", True
+        self._response, self._answering = [], True
         if isinstance(payloads, WireError):
             session.counters["ike-malformed"] += 1
             self.respond(message, [Notify(NotifyType.INVALID_SYNTAX)])
@@ -254,23 +256,31 @@ class Sa:
         self._sealer = Sealer(chosen.protection, *own, self.session.random)
         self._opener = Opener(chosen.protection, *peer)
 
-    def build(self, exchange: int, message_id: int, payloads: list[Payload], is_response: bool) -> bytes:
-        """A message, sealed unless it is of IKE_SA_INIT."""
+    def build(self, exchange: int, message_id: int, payloads: list[Payload], is_response: bool) -> list[bytes]:
+        """A message, sealed unless it is of IKE_SA_INIT, and in fragments when it is long and the peer takes them."""
         message = Message(self.spi_i, self.spi_r, exchange, message_id, (), self.initiator, is_response)
         first, inner = build_payloads(payloads)
         if exchange == Exchange.IKE_SA_INIT:
-            return message.header(first, len(inner)) + inner
+            return [message.header(first, len(inner)) + inner]
         assert self._sealer
-        block = self._sealer.protection.encryption.block
-        padding = -(len(inner) + 1) % block
-        plaintext = inner + bytes(padding) + bytes((padding,))
+        limit = self.session.fragment_size
+        if limit and len(inner) > room(self._sealer, limit):
+            return list(seal_fragments(message, first, inner, self._sealer, limit))
+        plaintext = padded(inner, self._sealer)
         associated = message.associated_data(first, self._sealer.overhead() + len(plaintext))
-        return associated + self._sealer.seal(plaintext, associated)
+        return [associated + self._sealer.seal(plaintext, associated)]
 
-    def _open(self, message: Message, raw: bytes) -> tuple[Payload, ...] | WireError | None:
-        """The inner payloads; ``None`` for what is not genuine; an error for genuine octets that do not parse."""
+    def _repeats(self, message: Message, raw: bytes) -> bool:
+        """Whether a genuine request is here again; of one in fragments the first counts (RFC 7383 2.6.1)."""
         sealed = message.payloads[-1] if message.payloads else None
-        if not isinstance(sealed, Encrypted) or len(message.payloads) != 1 or not self._opener:
+        if isinstance(sealed, EncryptedFragment) and sealed.fragment != 1:
+            return False
+        return self._unseal(message, raw) is not None
+
+    def _unseal(self, message: Message, raw: bytes) -> bytes | WireError | None:
+        """What an SK or SKF payload carries; ``None`` when it is not genuine."""
+        sealed = message.payloads[-1] if message.payloads else None
+        if not isinstance(sealed, Encrypted | EncryptedFragment) or len(message.payloads) != 1 or not self._opener:
             self.session.counters["ike-unprotected"] += 1
             return None
         try:
@@ -280,10 +290,39 @@ class Sa:
             return None
         if not plaintext or plaintext[-1] >= len(plaintext):
             return WireError("the padding of the SK payload is longer than its content")
+        return plaintext[: -1 - plaintext[-1]]
+
+    def _open(self, message: Message, raw: bytes) -> tuple[Payload, ...] | WireError | None:
+        """The inner payloads; ``None`` for what is not genuine or not whole; an error for what does not parse."""
+        content = self._unseal(message, raw)
+        if content is None or isinstance(content, WireError):
+            return content
+        sealed = message.payloads[-1]
+        if isinstance(sealed, Encrypted):
+            first = sealed.first_inner
+        else:
+            assert isinstance(sealed, EncryptedFragment)
+            whole = self._put_together(message, sealed, content)
+            if whole is None:
+                return None
+            first, content = whole
         try:
-            return parse_payloads(sealed.first_inner, plaintext[: -1 - plaintext[-1]])
+            return parse_payloads(first, content)
         except WireError as error:
             return error
+
+    def _put_together(self, message: Message, piece: EncryptedFragment, content: bytes) -> tuple[int, bytes] | None:
+        if not self.session.fragment_size:
+            self.session.counters["ike-fragment-unasked"] += 1
+            return None
+        pieces = self._pieces.get(message.is_response)
+        if pieces is None or pieces.message_id != message.message_id:
+            pieces = self._pieces[message.is_response] = Reassembly(message.message_id)
+        whole = pieces.add(piece, content)
+        if whole is None:
+            return None
+        del self._pieces[message.is_response]
+        return pieces.first, whole
 
 
 def refuse_critical(payloads: tuple[Payload, ...]) -> Notify | None:

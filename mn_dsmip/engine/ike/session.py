@@ -59,6 +59,8 @@ class Session:
         """The IKE_SA_INIT messages that AUTH covers (RFC 7296 2.15)."""
         self.peer_hashes: tuple[int, ...] = ()
         self.nat: Nat | None = None
+        self.fragment_size = 0
+        """Octets of an IP datagram from which on messages go in fragments; 0: the peer takes none (RFC 7383)."""
         self.counters: Counter[str] = Counter()
         self.children: dict[bytes, ChildSa] = {}
         """Child SAs by our inbound SPI."""
@@ -158,9 +160,9 @@ class Session:
         self._delayed.append((when, call))
         self._delayed.sort(key=lambda one: one[0])
 
-    def send(self, octets: bytes, path: Path | None = None) -> None:
-        """Send a message to where the peer is, or along ``path``."""
-        self._datagrams.append((path or self.path).datagram(octets))
+    def send(self, messages: list[bytes], path: Path | None = None) -> None:
+        """Send a message, or its fragments, to where the peer is or along ``path``."""
+        self._datagrams += [(path or self.path).datagram(octets) for octets in messages]
 
     def heard_from(self, path: Path, now: float) -> None:
         """The peer proved that it is alive, and where."""
