@@ -95,6 +95,16 @@ def test_a_closed_pipe_does_not_change_the_status(forged: Case) -> None:
         assert (running.wait(60), said) == (0, b"")
 
 
+def test_standard_input(forged: Case, tmp_path: Path) -> None:
+    """A pipe is read like the file; what is no capture is told in one line."""
+    command = [sys.executable, "-m", "mn_dsmip.check", "-", "--keys", str(forged.keys)]
+    done = subprocess.run(command, cwd=ROOT, input=forged.capture.read_bytes(), capture_output=True, timeout=60)
+    assert (done.returncode, done.stderr) == (0, b"") and done.stdout.startswith(b"PASS  - against ")
+    done = subprocess.run(command, cwd=ROOT, input=b"no capture", capture_output=True, timeout=60)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"mn-dsmip check: -: ") and done.stderr.count(b"\n") == 1
+
+
 def test_a_flow_of_which_nothing_is_there_fails(forged: Case, tmp_path: Path, check: Check) -> None:
     """Optional steps alone do not pass on a capture that has none of them."""
     flow = tmp_path / "optional.yaml"

@@ -30,6 +30,7 @@ NAMES = {
     "esp": "ESP",
 }
 GROUPS = {"dns": "discovery", "dhcpv6": "discovery", "home_agent_discovery": "discovery", "mobile_prefix": "discovery"}
+PAIRS = {"home_agent_discovery": ("Request", "Reply"), "mobile_prefix": ("Solicitation", "Advertisement")}
 DATA = ("tunnelled", "plain", "keepalive")
 FLAGS = {  # as RFC 6275 6.1.7, RFC 3963, RFC 5213, RFC 5555 and TS 24.303 abbreviate them
     "acknowledge": "A",
@@ -68,8 +69,10 @@ def name(message: Message) -> str:
         return "Binding Update (de-registration)"
     if message.kind in ("tunnelled", "plain"):
         return _data_name(message)
-    if message.kind == "home_agent_discovery":
-        return f"{NAMES[message.kind]} {'Reply' if answer else 'Request'}"
+    if message.kind in PAIRS:
+        return f"{NAMES[message.kind]} {PAIRS[message.kind][answer]}"
+    if message.kind == "binding_revocation" and message.get("indication") is not None:
+        return f"{NAMES[message.kind]} {'Indication' if message.flag('indication') else 'Acknowledgement'}"
     return NAMES.get(message.kind, message.kind.replace("_", " "))
 
 
@@ -142,6 +145,24 @@ def _inner(message: Message) -> Iterable[str]:
     yield f"{message.text('inner_source')} → {message.text('inner_destination')}"
 
 
+def _dhcpv6(message: Message) -> Iterable[str]:
+    yield _listed("message", _one(message.get("msg_type")))
+    yield _listed("home network", _one(message.get("home_network_id")))
+    yield _listed("home agent", message.items("home_agent_addresses"))
+    yield _listed("home prefix", message.items("home_prefixes"))
+
+
+def _discovery(message: Message) -> Iterable[str]:
+    yield ", ".join(map(str, message.items("addresses")))
+    yield _listed("prefix", message.items("prefixes"))
+
+
+def _revocation(message: Message) -> Iterable[str]:
+    yield f"sequence {message.number('sequence')}"
+    yield _listed("trigger", _one(message.get("trigger")))
+    yield _listed("status", _one(message.get("status")))
+
+
 def _addresses(message: Message) -> Iterable[str]:
     yield f"{message.source} → {message.destination}"
 
@@ -158,6 +179,10 @@ _GISTS = {
     "binding_acknowledgement": _acknowledgement,
     "tunnelled": _inner,
     "esp": _esp,
+    "dhcpv6": _dhcpv6,
+    "home_agent_discovery": _discovery,
+    "mobile_prefix": _discovery,
+    "binding_revocation": _revocation,
 }
 
 
