@@ -6,10 +6,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from enum import Enum
+from functools import lru_cache
 from ipaddress import ip_address
 
 from mn_dsmip.check.model import Value, flatten
 from mn_dsmip.check.session import within
+
+Test = Callable[[Value | None], bool]  # of a field's value; None: the message has no such field
 
 
 class Truth(Enum):
@@ -31,11 +34,21 @@ def _equal(actual: Value | None, wanted: Value) -> bool:
     return actual == wanted and isinstance(actual, bool) == isinstance(wanted, bool)
 
 
+@lru_cache(maxsize=4096)
 def _address(text: str) -> object | None:
     try:
         return ip_address(text)
     except ValueError:
         return None
+
+
+def normal(value: Value | None) -> object:
+    """Equal for two values that `is` takes for the same; other values may have the same one, too."""
+    if isinstance(value, tuple):
+        return normal(value[0]) if len(value) == 1 else len(value)
+    if isinstance(value, str):
+        return _address(value) or value
+    return value
 
 
 def _ordered(test: Callable[[int, int], bool]) -> Callable[[Value | None, Value], bool]:
@@ -58,8 +71,10 @@ def _in_prefix(actual: Value | None, wanted: Value) -> bool:
     """Every address of the field lies in one of the prefixes; a field without any does not."""
     addresses = [str(one) for one in flatten(actual)]
     prefixes = [str(one) for one in flatten(wanted)]
-    return bool(addresses) and all(any(within(one, prefix) for prefix in prefixes) for one in addresses)
+    return bool(addresses) and all(any(_within(one, prefix) for prefix in prefixes) for one in addresses)
 
+
+_within = lru_cache(maxsize=4096)(within)
 
 _TESTS: dict[str, Callable[[Value | None, Value], bool]] = {
     "is": _equal,
@@ -82,3 +97,32 @@ _TESTS: dict[str, Callable[[Value | None, Value], bool]] = {
 def compare(operator: str, actual: Value | None, wanted: Value) -> Truth:
     """Whether a field's value (None: the message has no such field) is as wanted."""
     return Truth.YES if _TESTS[operator](actual, wanted) else Truth.NO
+
+
+def test_of(operator: str, wanted: Value) -> Test:
+    """The comparison with a value that is known beforehand."""
+    general = _TESTS[operator]
+    if operator == "is" and isinstance(wanted, bool):
+        return lambda actual: actual is wanted or (isinstance(actual, tuple) and _equal(actual, wanted))
+    if operator in ("contains", "contains_any", "lacks", "one_of"):
+        return _of_words(operator, wanted) or (lambda actual: general(actual, wanted))
+    if operator == "matches":
+        pattern = re.compile(str(wanted))
+        return lambda actual: actual is not None and pattern.fullmatch(str(actual)) is not None
+    return lambda actual: general(actual, wanted)
+
+
+def _of_words(operator: str, wanted: Value) -> Test | None:
+    """The same by sets, when all that is wanted are words other than addresses."""
+    words = frozenset(flatten(wanted))
+    if not words or not all(isinstance(one, str) and _address(one) is None for one in words):
+        return None
+    general = _TESTS[operator]
+    ways: dict[str, Callable[[tuple[Value, ...]], bool]] = {
+        "contains": words.issubset,
+        "contains_any": lambda actual: not words.isdisjoint(actual),
+        "lacks": words.isdisjoint,
+        "one_of": words.issuperset,
+    }
+    way = ways[operator]
+    return lambda actual: way(actual) if isinstance(actual, tuple) else general(actual, wanted)

@@ -140,9 +140,9 @@ class Role:
     receives: Selection | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Flow:
-    """A whole expected flow."""
+    """A whole expected flow; one is equal to itself only."""
 
     file: Path
     name: str

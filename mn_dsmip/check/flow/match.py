@@ -9,60 +9,22 @@ that no step asks for are passed over (a flow forbids what must not be there), r
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from enum import Enum
+from dataclasses import fields, replace
+from typing import NamedTuple
 
-from mn_dsmip.check.flow.compare import Truth, compare
-from mn_dsmip.check.flow.language import Condition, Flow, Group, Item, Prohibition, Step, every_step, show
+from mn_dsmip.check.flow.elements import Flow, Prohibition, Step
+from mn_dsmip.check.flow.explain import Absent, differences, nearest, time_difference
+from mn_dsmip.check.flow.look import Look
+from mn_dsmip.check.flow.plan import PlanGroup, PlanItem, PlanStep, Wanted, plan_of, steps_of
+from mn_dsmip.check.flow.results import Difference, Match, Outcome, StepResult
 from mn_dsmip.check.model import Message, Value
 from mn_dsmip.check.session import Session
 
-MAX_ATTEMPTS = 64  # places at which a sequence is tried
+__all__ = ["Difference", "Match", "Outcome", "StepResult", "fold", "match"]
 
-
-class Outcome(Enum):
-    """What became of a step."""
-
-    MATCHED = "matched"
-    DIFFERENT = "different"
-    MISSING = "missing"
-    UNSEEN = "unseen"
-    SKIPPED = "skipped"
-    FORBIDDEN = "forbidden"
-
-
-@dataclass(frozen=True)
-class Difference:
-    """One field that is not as a step wants it; `unseen` gives the reason when it could not be judged."""
-
-    condition: Condition
-    expected: str
-    actual: str
-    clause: str
-    severity: str
-    unseen: str = ""
-
-
-@dataclass(frozen=True)
-class StepResult:
-    """What became of one step, or of one round of a repeated one."""
-
-    step: Step | Prohibition
-    outcome: Outcome
-    message: Message | None = None
-    differences: tuple[Difference, ...] = ()
-    nearest: Message | None = None
-    nearest_differences: tuple[Difference, ...] = ()
-    reason: str = ""
-
-
-@dataclass
-class Match:
-    """All results of one session, and what was left over."""
-
-    results: list[StepResult] = field(default_factory=list)
-    repeats: list[tuple[Message, Message]] = field(default_factory=list)
-    unasked: list[Message] = field(default_factory=list)
+MAX_ATTEMPTS = 64  # places at which one sequence is tried
+MAX_ATTEMPTS_IN_ALL = 2000  # in one session
+MAX_AHEAD = 8  # mandatory items that are looked for to know where an optional one before them ends
 
 
 def match(session: Session, flow: Flow) -> Match:
@@ -79,10 +41,10 @@ def fold(session: Session) -> tuple[list[Message], list[tuple[Message, Message]]
     kept: list[Message] = []
     repeats: list[tuple[Message, Message]] = []
     seen: dict[tuple[str, str], Message] = {}
+    repeated = session.repeated
     for message in session.messages:
-        key = (message.source, message.content)
-        first = seen.setdefault(key, message) if message.content else message
-        counts = session.repeated.get(message.frame, first)
+        first = seen.setdefault((message.source, message.content), message) if message.content else message
+        counts = repeated.get(message.frame, first)
         if counts is message:
             kept.append(message)
         else:
@@ -90,261 +52,268 @@ def fold(session: Session) -> tuple[list[Message], list[tuple[Message, Message]]
     return kept, repeats
 
 
+class _State(NamedTuple):
+    results: int
+    trail: int
+    variables: dict[str, Value]
+    roles: dict[str, str]
+
+
+class _Way(NamedTuple):
+    """What one branch of alternatives came to, to be taken later."""
+
+    rank: tuple[int, int, int, int, int]
+    after: int
+    results: list[StepResult]
+    trail: list[int]
+    variables: dict[str, Value]
+    roles: dict[str, str]
+
+
 class _Matcher:
     def __init__(self, session: Session, flow: Flow) -> None:
-        self.session = session
-        self.flow = flow
         self.match = Match()
         messages, self.match.repeats = fold(session)
-        lost = {one.frame for one in session.abandoned}
-        self.messages = [one for one in messages if one.frame not in lost]
-        self.used: set[int] = set()
-        self.variables: dict[str, Value] = {}
-        self.roles: dict[str, str] = {}
+        if not flow.every_attempt:
+            lost = {one.frame for one in session.abandoned}
+            messages = [one for one in messages if one.frame not in lost] if lost else messages
+        self.messages = messages
+        self.plan = plan_of(flow)
+        self.look = Look(session, self.plan, messages)
+        self.attempts_left = MAX_ATTEMPTS_IN_ALL
+        self.given_up: Step | None = None
 
     def run(self) -> Match:
-        self._items(self.flow.steps, 0, len(self.messages))
-        self._begins_late()
-        for prohibition in self.flow.forbidden:
+        results = self.match.results
+        self._items(self.plan.items, 0, len(self.messages))
+        self._tell_absent()
+        if self.given_up is not None:
+            self._tell_given_up(self.given_up)
+        for prohibition in self.plan.forbidden:
             self._forbid(prohibition)
-        signalling = (one for one in self.messages if one.is_ike or one.is_mobility or one.kind == "dns")
-        frames = {result.message.frame for result in self.match.results if result.message}
-        self.match.unasked = [one for one in signalling if one.frame not in frames]
+        frames = {result.message.frame for result in results if result.message}
+        self.match.unasked = [
+            one
+            for one in self.messages
+            if (one.is_ike or one.is_mobility or one.kind == "dns") and one.frame not in frames
+        ]
         return self.match
 
     # -- walking through the flow; every method returns the position after what it used
 
-    def _items(self, items: Sequence[Item], start: int, end: int) -> int:
+    def _items(self, items: Sequence[PlanItem], start: int, end: int) -> int:
         for index, item in enumerate(items):
             start = self._item(item, start, self._bound(items[index + 1 :], item, start, end))
         return start
 
-    def _bound(self, following: Iterable[Item], item: Item, start: int, end: int) -> int:
+    def _bound(self, following: Sequence[PlanItem], item: PlanItem, start: int, end: int) -> int:
         """Where the next mandatory step begins: the search for `item` ends there."""
-        if isinstance(item, Group) and item.kind == "repeat" and item.optional:
-            return end  # its rounds count only when they are whole
-        own = self._begin(item, start, end)
+        if not following or (isinstance(item, PlanGroup) and item.kind == "repeat" and item.optional):
+            return end  # rounds of the latter count only when they are whole
+        own, ahead = self._begin(item, start, end), MAX_AHEAD if item.optional else 1
         for other in following:
             if not other.optional:
                 found = self._begin(other, start, end, certain=True)
                 if found is not None and found == own:  # both ask for the same message: this one comes first
                     found = self._begin(other, found + 1, end, certain=True)
-                return end if found is None else found
+                ahead -= 1
+                if found is not None or not ahead:
+                    return end if found is None else found
         return end
 
-    def _begin(self, item: Item, start: int, end: int, certain: bool = False) -> int | None:
+    def _begin(self, item: PlanItem, start: int, end: int, certain: bool = False) -> int | None:
         """Where an item would begin; what is optional begins only with a message that is certainly meant."""
         certain = certain or item.optional
-        if isinstance(item, Step):
+        if isinstance(item, PlanStep):
             return self._find(item, start, end, certain)
-        members = item.members if item.kind == "any_order" else item.members[:1]
+        members = item.members if item.kind in ("any_order", "alternatives") else item.members[:1]
         places = [self._begin(member, start, end, certain) for member in members]
         return min((place for place in places if place is not None), default=None)
 
-    def _item(self, item: Item, start: int, end: int) -> int:
-        if isinstance(item, Step):
+    def _item(self, item: PlanItem, start: int, end: int) -> int:
+        if isinstance(item, PlanStep):
             return self._step(item, start, end)
-        if item.kind == "any_order":
-            return self._any_order(item, start, end)
-        if item.kind == "repeat":
-            return self._repeat(item, start, end)
-        return self._sequence(item, start, end)
+        ways = {"any_order": self._any_order, "repeat": self._repeat, "alternatives": self._alternatives}
+        return ways.get(item.kind, self._sequence)(item, start, end)
 
-    def _sequence(self, group: Group, start: int, end: int) -> int:
+    def _sequence(self, group: PlanGroup, start: int, end: int) -> int:
         """Its first place where all of it is found: a lost ping is followed by another. If there is none, its first."""
         place = self._begin(group, start, end)
         if group.optional and place is None:
             return self._skip(group, start)
         for _ in range(MAX_ATTEMPTS):
-            if place is None:
+            if place is None or self.attempts_left <= 0:
                 break
+            self.attempts_left -= 1
             before = self._state()
             after = self._items(group.members, place, end)
             if self._whole_since(before):
+                self.attempts_left += 1  # only what leads to nothing is limited
                 return after
             self._restore(before)
             place = self._begin(group, place + 1, end)
         return self._items(group.members, start, end)
 
-    def _state(self) -> tuple[int, set[int], dict[str, Value], dict[str, str]]:
-        return len(self.match.results), set(self.used), dict(self.variables), dict(self.roles)
-
-    def _restore(self, state: tuple[int, set[int], dict[str, Value], dict[str, str]]) -> None:
-        results, self.used, self.variables, self.roles = state
-        del self.match.results[results:]
-
-    def _whole_since(self, state: tuple[int, set[int], dict[str, Value], dict[str, str]]) -> bool:
-        return all(one.outcome is not Outcome.MISSING for one in self.match.results[state[0] :])
-
-    def _any_order(self, group: Group, start: int, end: int) -> int:
+    def _any_order(self, group: PlanGroup, start: int, end: int) -> int:
         if group.optional and self._begin(group, start, end) is None:
             return self._skip(group, start)
         return max([self._item(member, start, end) for member in group.members], default=start)
 
-    def _repeat(self, group: Group, start: int, end: int) -> int:
+    def _repeat(self, group: PlanGroup, start: int, end: int) -> int:
         """Rounds, one after the other; those beyond the least number only when they are whole."""
-        least = 0 if group.optional else group.least
-        for done in range(group.most):
+        least = 0 if group.optional else group.group.least
+        for done in range(group.group.most):
             before = self._state()
             after = self._items(group.members, start, end) if self._goes_on(group, done, start, end) else start
-            if done >= least and (after == start or not self._whole_since(before)):
+            found = len(self.look.trail) > before.trail
+            if done >= least and not (found and self._whole_since(before)):
                 self._restore(before)
                 return start if done else self._skip(group, start)
             start = after
+            if not found:
+                return start  # what is missing is said once, however many rounds there should be
         return start
 
-    def _goes_on(self, group: Group, done: int, start: int, end: int) -> bool:
-        return (done < group.least and not group.optional) or self._begin(group, start, end, certain=True) is not None
+    def _goes_on(self, group: PlanGroup, done: int, start: int, end: int) -> bool:
+        must = done < group.group.least and not group.optional
+        return must or self._begin(group, start, end, certain=True) is not None
 
-    def _skip(self, item: Item, start: int) -> int:
-        self.match.results += [StepResult(step, Outcome.SKIPPED) for step in every_step((item,))]
+    def _alternatives(self, group: PlanGroup, start: int, end: int) -> int:
+        """The branch that fits best: whole rather than not, without differences, with the most messages."""
+        if group.optional and self._begin(group, start, end) is None:
+            return self._skip(group, start)
+        ways = [self._try(branch, number, start, end) for number, branch in enumerate(group.members)]
+        best = min(ways, key=lambda way: way.rank)
+        for branch in (one for number, one in enumerate(group.members) if number != best.rank[-1]):
+            self._skip(branch, start)
+        self.match.results += best.results
+        self.look.take_again(best.trail)
+        self.look.variables, self.look.roles = best.variables, best.roles
+        return best.after
+
+    def _try(self, branch: PlanItem, number: int, start: int, end: int) -> _Way:
+        before = self._state()
+        after = self._item(branch, start, end)
+        results, trail = self.match.results[before.results :], self.look.trail[before.trail :]
+        outcomes = [one.outcome for one in results]
+        missing, found = outcomes.count(Outcome.MISSING), len(trail)
+        rank = (
+            bool(missing) + (not found),
+            -found if missing else 0,
+            outcomes.count(Outcome.DIFFERENT) + outcomes.count(Outcome.UNSEEN),
+            -found,
+            number,
+        )
+        way = _Way(rank, after, results, trail, self.look.variables, self.look.roles)
+        self._restore(before)
+        return way
+
+    # -- going back
+
+    def _state(self) -> _State:
+        look = self.look
+        return _State(len(self.match.results), len(look.trail), dict(look.variables), dict(look.roles))
+
+    def _restore(self, state: _State) -> None:
+        del self.match.results[state.results :]
+        self.look.give_back(state.trail)
+        self.look.variables, self.look.roles = dict(state.variables), dict(state.roles)
+
+    def _whole_since(self, state: _State) -> bool:
+        return all(one.outcome is not Outcome.MISSING for one in self.match.results[state.results :])
+
+    def _skip(self, item: PlanItem, start: int) -> int:
+        self.match.results += [StepResult(step, Outcome.SKIPPED) for step in steps_of(item)]
         return start
 
-    def _step(self, step: Step, start: int, end: int) -> int:
+    # -- one step
+
+    def _find(self, step: PlanStep, start: int, end: int, certain: bool) -> int | None:
+        place = self.look.find(step, start, end, certain)
+        if place is None and self.look.work_left < 0 and self.given_up is None:
+            self.given_up = step.step
+        return place
+
+    def _step(self, step: PlanStep, start: int, end: int) -> int:
         place = self._find(step, start, end, step.optional)
         if place is None:
-            self._absent(step)
+            if step.optional:
+                self.match.results.append(StepResult(step.step, Outcome.SKIPPED))
+            else:
+                variables = dict(self.look.variables)
+                absent = Absent(step.step, Outcome.MISSING, wanted=step, place=start, variables=variables)
+                self.match.results.append(absent)
             return start
         message = self.messages[place]
-        self.used.add(place)
-        self._bind_roles(step, message)
-        self.variables |= {name: value for name, key in step.bind if (value := message.get(key)) is not None}
-        for name, key in step.bind:
-            if message.get(key) is None:
-                self.variables.pop(name, None)
-        differences = tuple(self._differences(step.expect, message, step.clause))
-        if any(not one.unseen and one.severity == "violation" for one in differences):
+        self.look.use(step, place)
+        found = tuple(self._differences(step, message))
+        outcome = Outcome.MATCHED
+        if any(not one.unseen and one.severity == "violation" for one in found):
             outcome = Outcome.DIFFERENT
-        elif self._is_unseen(step, message, differences):
+        elif any(one.unseen and one.severity == "violation" for one in found) or self._may_be_another(step, message):
             outcome = Outcome.UNSEEN
-        else:
-            outcome = Outcome.MATCHED
-        self.match.results.append(StepResult(step, outcome, message, differences, reason=message.hidden))
+        self.match.results.append(StepResult(step.step, outcome, message, found, reason=message.hidden))
         return place + 1
 
-    def _is_unseen(self, step: Step, message: Message, differences: tuple[Difference, ...]) -> bool:
-        if any(one.unseen and one.severity == "violation" for one in differences):
-            return True
-        return self._selects(step, message) is Truth.UNKNOWN
-
-    def _absent(self, step: Step) -> None:
-        if step.optional:
-            self.match.results.append(StepResult(step, Outcome.SKIPPED))
-            return
-        nearest, differences = self._nearest(step)
-        self.match.results.append(
-            StepResult(step, Outcome.MISSING, nearest=nearest, nearest_differences=tuple(differences))
+    def _may_be_another(self, step: PlanStep, message: Message) -> bool:
+        return bool(message.hidden) and (
+            message.kind != step.kind or any(one.value(message) is None for one in step.where)
         )
 
-    # -- one message
-
-    def _find(self, step: Step, start: int, end: int, certain: bool = False) -> int | None:
-        wanted = (Truth.YES,) if certain else (Truth.YES, Truth.UNKNOWN)
-        for place in range(start, end):
-            if place not in self.used and self._selects(step, self.messages[place]) in wanted:
-                return place
-        return None
-
-    def _selects(self, step: Step | Prohibition, message: Message) -> Truth:
-        if not self._from_and_to(step, message):
-            return Truth.NO
-        if message.kind != step.message:
-            return self._may_hide(step, message)
-        truths = [self._holds(condition, message) for condition in step.where]
-        if Truth.NO in truths:
-            return Truth.NO
-        return Truth.UNKNOWN if Truth.UNKNOWN in truths else Truth.YES
-
-    def _may_hide(self, step: Step | Prohibition, message: Message) -> Truth:
-        """An ESP packet that does not open may be any signalling; only mobility signalling is looked for in ESP."""
-        hides = message.kind == "esp" and message.hidden and step.message.startswith("binding_")
-        return Truth.UNKNOWN if hides and isinstance(step, Step) else Truth.NO
-
-    def _holds(self, condition: Condition, message: Message) -> Truth:
-        actual = message.get(condition.field)
-        if actual is None and message.hidden:
-            return Truth.UNKNOWN
-        truths = []
-        for operator, wanted in condition.tests:
-            value = self._resolve(wanted)
-            truths.append(Truth.YES if value is None else compare(operator, actual, value))
-        return Truth.NO if Truth.NO in truths else Truth.YES
-
-    def _differences(self, conditions: Iterable[Condition], message: Message, clause: str) -> Iterable[Difference]:
-        for condition in conditions:
-            actual = message.get(condition.field)
-            expected, unseen, wrong = condition.expected, "", False
-            if actual is None and message.hidden:
-                unseen = message.hidden
-            for operator, wanted in condition.tests:
-                value = self._resolve(wanted)
-                if value is None:
-                    unseen = unseen or f"{show(wanted)} was not seen"
-                    continue
-                if value != wanted:
-                    expected = expected.replace(show(wanted), f"{show(value)} ({show(wanted)})", 1)
-                wrong |= not unseen and compare(operator, actual, value) is Truth.NO
-            if unseen or wrong:
-                because = condition.clause or clause
-                yield Difference(condition, expected, show(actual), because, condition.severity, unseen)
-
-    def _resolve(self, wanted: Value) -> Value | None:
-        """A value with variables filled in; None when one is not known."""
-        if isinstance(wanted, str) and wanted.startswith("$"):
-            return self.variables.get(wanted[1:])
-        if isinstance(wanted, tuple):
-            found = [self._resolve(one) for one in wanted]
-            return None if None in found else tuple(one for one in found if one is not None)
-        return wanted
-
-    # -- roles
-
-    def _from_and_to(self, step: Step | Prohibition, message: Message) -> bool:
-        return self._plays(step.sender, message.source) and self._plays(step.receiver, message.destination)
-
-    def _plays(self, role: str, address: str) -> bool:
-        if role == "ue":
-            return self.session.is_ue(address)
-        if role == "ha":
-            return address == self.session.home_agent
-        return not role or self.roles.get(role, address) == address
-
-    def _bind_roles(self, step: Step, message: Message) -> None:
-        for role, address in ((step.sender, message.source), (step.receiver, message.destination)):
-            if role not in ("", "ue", "ha"):
-                self.roles.setdefault(role, address)
+    def _differences(self, step: PlanStep, message: Message) -> Iterable[Difference]:
+        variables = self.look.variables
+        yield from differences(step.expect, message, variables, step.step.clause)
+        if step.time is not None:
+            named = [one for one in reversed(self.match.results) if one.step.name == step.time.after]
+            before = next((one.message for one in named if one.message), None)
+            missing = any(one.outcome in (Outcome.MISSING, Outcome.UNSEEN) for one in named)
+            late = time_difference(step, message, before, missing, variables)
+            if late is not None:
+                yield late
 
     # -- what is missing, early or forbidden
 
-    def _nearest(self, step: Step) -> tuple[Message | None, list[Difference]]:
-        """The message of the step's kind that differs from it least."""
-        best: tuple[int, Message, list[Difference]] | None = None
-        for place, message in enumerate(self.messages):
-            if message.kind != step.message or place in self.used:
-                continue
-            differences = [one for one in self._differences(step.where, message, step.clause) if not one.unseen]
-            score = len(differences) + 2 * (not self._from_and_to(step, message))
-            if best is None or score < best[0]:
-                best = (score, message, differences)
-        return (best[1], best[2]) if best else (None, [])
-
-    def _begins_late(self) -> None:
-        """Steps before the first message of a capture that starts in the middle were not to be seen."""
+    def _tell_absent(self) -> None:
+        """Name the nearest candidates; what a capture that starts in the middle cannot show is unseen."""
         results = self.match.results
-        first = next((index for index, one in enumerate(results) if one.message is not None), None)
-        if first is None:
-            return
-        for index, result in enumerate(results[:first]):
-            if result.outcome is Outcome.MISSING and result.nearest is None:
+        taken = {one.message.frame: one.step.name for one in results if one.message}
+        first = next((index for index, one in enumerate(results) if one.message is not None), 0)
+        for index, result in enumerate(results):
+            if not isinstance(result, Absent):
+                continue
+            candidate, why = nearest(result, self.look, taken)
+            if index < first and (candidate is None or candidate.frame in taken):
                 reason = f"the capture starts later, with frame {self.messages[0].frame}"
                 results[index] = StepResult(result.step, Outcome.UNSEEN, reason=reason)
+            else:
+                results[index] = _plain(replace(result, nearest=candidate, nearest_differences=why))
 
-    def _forbid(self, prohibition: Prohibition) -> None:
-        found = {result.step.name: result.message for result in self.match.results if result.message}
-        if any(name and name not in found for name in (prohibition.after, prohibition.before)):
-            return
-        first = found[prohibition.after].frame if prohibition.after else 0
-        last = found[prohibition.before].frame if prohibition.before else float("inf")
-        for message in self.messages:
-            if first < message.frame < last and self._selects(prohibition, message) is Truth.YES:
+    def _tell_given_up(self, step: Step) -> None:
+        """Nothing is said to be missing that was not searched for to the end."""
+        results, reason = self.match.results, "the search was given up: the flow does not suit so many messages"
+        missing = [index for index, one in enumerate(results) if one.outcome is Outcome.MISSING]
+        for index in missing:
+            results[index] = StepResult(results[index].step, Outcome.UNSEEN, reason=reason)
+        if not missing:
+            results.append(StepResult(step, Outcome.UNSEEN, reason=reason))
+
+    def _forbid(self, wanted: Wanted) -> None:
+        prohibition = wanted.item
+        assert isinstance(prohibition, Prohibition)
+        first, last = 0.0, float("inf")
+        if prohibition.after:
+            first = max(self._frames(prohibition.after), default=last)
+        if prohibition.before:
+            last = min(self._frames(prohibition.before), default=0)
+        for message in self.look.every(wanted) if first < last else ():
+            if first < message.frame < last:
                 self.match.results.append(StepResult(prohibition, Outcome.FORBIDDEN, message))
+
+    def _frames(self, name: str) -> list[int]:
+        """The frames of a step, or of all steps of a group."""
+        names = self.plan.names[name]
+        return [one.message.frame for one in self.match.results if one.message and one.step.name in names]
+
+
+def _plain(result: StepResult) -> StepResult:
+    return StepResult(**{one.name: getattr(result, one.name) for one in fields(StepResult)})

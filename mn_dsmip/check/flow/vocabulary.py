@@ -7,6 +7,7 @@ A second judge of the reading: a message of a capture never has a field that is 
 from __future__ import annotations
 
 from mn_dsmip.check.model import IKE_KINDS, MOBILITY_KINDS
+from mn_dsmip.check.reading.fields import FIELDS as READ
 
 
 def _words(text: str) -> frozenset[str]:
@@ -75,6 +76,8 @@ FIELDS: dict[str, frozenset[str]] = {
     "mobile_prefix": _ICMPV6 | _words("prefixes home_address home_address_option type2_routing protected"),
     "icmpv6_error": _ICMPV6 | _words("quoted_source quoted_destination quoted_headers quoted_ports"),
 }
+
+FIELDS = {kind: FIELDS.get(kind, _ANY) | words for kind, words in READ.items()}
 
 # Comparison: what an expectation with it reads like, before the value.
 OPERATORS = {
