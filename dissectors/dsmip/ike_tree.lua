@@ -56,7 +56,7 @@ function tree.show_configuration(ctx, parent, source, octets, at)
   if attribute.address then add("cfg.home_agent", 0, 16) end
   if attribute.address4 then add("cfg.home_agent_ipv4", 16, 4) end
   local ours = attribute.type == values.MIP6_HOME_PREFIX or attribute.type == values.HOME_AGENT_ADDRESS
-  if attribute.problem and ours and source:len() == #octets then
+  if attribute.problem and ours and source:reported_len() == #octets then
     parent:add_proto_expert_info(ctx.expert["cfg.malformed"],
       ("Configuration attribute %d of %d octets: %s"):format(attribute.type, attribute.length, attribute.problem))
   end
@@ -72,8 +72,7 @@ end
 local function show_attribute(ctx, parent, source, attribute)
   local field = ctx.field["eap." .. attribute.key]
   if attribute.empty then
-    local item = parent:add(field, source:range(attribute.at, 0))
-    item:append_text(" (empty: no identity round took place)")
+    parent:add(source:range(attribute.at, attribute.length), "Checkcode: empty, no identity round took place")
   elseif attribute.text then
     parent:add(field, source:range(attribute.octets_at, #attribute.octets), attribute.text)
   elseif #attribute.octets > 0 then
@@ -100,7 +99,7 @@ function tree.show_eap(ctx, parent, source, octets, at)
       show_attribute(ctx, parent, source, attribute)
     end
   end
-  if eap.problem and source:len() == #octets then complain("EAP-AKA: " .. eap.problem) end
+  if eap.problem and source:reported_len() == #octets then complain("EAP-AKA: " .. eap.problem) end
 end
 
 local SOURCES = {

@@ -3,6 +3,7 @@
 -- bits tell which. Keepalives and whatever else comes to the port are left to Wireshark.
 
 local octets = require("dsmip.octets")
+local safe_call = require("dsmip.safe_call")
 
 local udp4191 = {}
 
@@ -24,12 +25,11 @@ end
 local function dissector_of(proto, inner)
   local own -- TreeItem.referenced knows dissectors and fields, not protocols
   return function(tvb, pinfo, tree)
-    local name = udp4191.inner(tvb:raw(0, math.min(tvb:captured_len(), IPV6_HEADER)), tvb:len())
+    local name = udp4191.inner(tvb:raw(0, math.min(tvb:captured_len(), IPV6_HEADER)), tvb:reported_len())
     if not name then return 0 end
     own = own or Dissector.get(NAME)
     if tree:referenced(own) then tree:add(proto, tvb:range(0, 0)):set_generated() end
-    inner[name]:call(tvb, pinfo, tree)
-    return tvb:len()
+    return safe_call.call(inner[name], tvb, pinfo, tree)
   end
 end
 
