@@ -104,6 +104,8 @@ def test_of(operator: str, wanted: Value) -> Test:
     general = _TESTS[operator]
     if operator == "is" and isinstance(wanted, bool):
         return lambda actual: actual is wanted or (isinstance(actual, tuple) and _equal(actual, wanted))
+    if operator == "is" and isinstance(wanted, int):
+        return lambda actual: (actual.__class__ is int and actual == wanted) or general(actual, wanted)
     if operator in ("contains", "contains_any", "lacks", "one_of"):
         return _of_words(operator, wanted) or (lambda actual: general(actual, wanted))
     if operator == "matches":

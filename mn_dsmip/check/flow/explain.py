@@ -34,19 +34,27 @@ def differences(
     for one in conditions:
         actual = one.value(message)
         unseen = message.hidden if actual is None else ""
-        wrong = not unseen and not all(test(actual) for test in one.constant)
-        expected = one.condition.expected if wrong or unseen or one.variable else ""
+        wrong = not unseen and any(not test(actual) for test in one.constant)
         for operator, wanted in one.variable:
             value = resolve(wanted, variables)
             if value is None:
                 unseen = unseen or f"{show(wanted)} was not seen"
-                continue
-            expected = expected.replace(show(wanted), f"{show(value)} ({show(wanted)})", 1)
-            wrong = wrong or (not unseen and compare(operator, actual, value) is Truth.NO)
+            else:
+                wrong = wrong or (not unseen and compare(operator, actual, value) is Truth.NO)
         if unseen or wrong:
             condition = one.condition
             because = condition.clause or clause
-            yield Difference(condition, expected, show(actual), because, condition.severity, unseen)
+            yield Difference(condition, _expected(one, variables), show(actual), because, condition.severity, unseen)
+
+
+def _expected(one: Ready, variables: Mapping[str, Value]) -> str:
+    """What is expected, with the values of variables."""
+    text = one.condition.expected
+    for _, wanted in one.variable:
+        value = resolve(wanted, variables)
+        if value is not None:
+            text = text.replace(show(wanted), f"{show(value)} ({show(wanted)})", 1)
+    return text
 
 
 def time_difference(

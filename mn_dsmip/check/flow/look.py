@@ -142,7 +142,8 @@ class Look:
         """Who plays a role, for people; None when that is not known or there are several."""
         if role in self.plan.declared:
             return self._address(role)
-        return self.session.home_agent if role == "ha" else self.roles.get(role)
+        own = {"ue": self.session.care_of, "ha": self.session.home_agent}
+        return own.get(role) or self.roles.get(role)
 
     # -- using a message
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import fields, replace
 from typing import NamedTuple
 
-from mn_dsmip.check.flow.elements import Flow, Prohibition, Step
+from mn_dsmip.check.flow.elements import Flow, Prohibition, Step, show
 from mn_dsmip.check.flow.explain import Absent, differences, nearest, time_difference
 from mn_dsmip.check.flow.look import Look
 from mn_dsmip.check.flow.plan import PlanGroup, PlanItem, PlanStep, Wanted, plan_of, steps_of
@@ -97,6 +97,8 @@ class _Matcher:
             for one in self.messages
             if (one.is_ike or one.is_mobility or one.kind == "dns") and one.frame not in frames
         ]
+        known = {role: self.look.address_of(role) for role in self.plan.flow.roles}
+        self.match.roles = {role: show(address) for role, address in known.items() if address is not None}
         return self.match
 
     # -- walking through the flow; every method returns the position after what it used

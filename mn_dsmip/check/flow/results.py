@@ -56,3 +56,4 @@ class Match:
     results: list[StepResult] = field(default_factory=list)
     repeats: list[tuple[Message, Message]] = field(default_factory=list)
     unasked: list[Message] = field(default_factory=list)
+    roles: dict[str, str] = field(default_factory=dict)  # the addresses of the flow's roles, as far as they are known
