@@ -7,7 +7,7 @@ import os
 import subprocess
 from pathlib import Path
 
-from tests.dissectors.packets.cases import Case
+from tests.dissectors.packets.case import Case
 from tests.dissectors.packets.forge import write
 
 SCRIPT = Path(__file__).resolve().parents[3] / "dissectors" / "dsmip.lua"
