@@ -76,6 +76,34 @@ AUTH_METHODS = {1: "RSA", 2: "SHARED_KEY", 9: "ECDSA_256", 10: "ECDSA_384", 11: 
 PROTOCOLS = {1: "IKE", 2: "AH", 3: "ESP"}
 EAP_CODES = {1: "request", 2: "response", 3: "success", 4: "failure"}
 EAP_TYPES = {1: "Identity", 3: "Nak", 23: "AKA", 50: "AKA'"}
+EAP_AKA_METHODS = (23, 50)
+AKA_ATTRIBUTES = {  # RFC 4187 10, RFC 9048 3.1, 3.2
+    1: "AT_RAND",
+    2: "AT_AUTN",
+    3: "AT_RES",
+    4: "AT_AUTS",
+    6: "AT_PADDING",
+    7: "AT_NONCE_MT",
+    10: "AT_PERMANENT_ID_REQ",
+    11: "AT_MAC",
+    12: "AT_NOTIFICATION",
+    13: "AT_ANY_ID_REQ",
+    14: "AT_IDENTITY",
+    17: "AT_FULLAUTH_ID_REQ",
+    19: "AT_COUNTER",
+    20: "AT_COUNTER_TOO_SMALL",
+    21: "AT_NONCE_S",
+    22: "AT_CLIENT_ERROR_CODE",
+    23: "AT_KDF_INPUT",
+    24: "AT_KDF",
+    129: "AT_IV",
+    130: "AT_ENCR_DATA",
+    132: "AT_NEXT_PSEUDONYM",
+    133: "AT_NEXT_REAUTH_ID",
+    134: "AT_CHECKCODE",
+    135: "AT_RESULT_IND",
+    136: "AT_BIDDING",
+}
 AKA_SUBTYPES = {  # RFC 4187 11
     1: "Challenge",
     2: "Authentication-Reject",
@@ -84,6 +112,49 @@ AKA_SUBTYPES = {  # RFC 4187 11
     12: "Notification",
     13: "Reauthentication",
     14: "Client-Error",
+}
+TRANSFORMS = {  # by transform type: names of its ids (RFC 7296 3.3.2, RFC 8031, RFC 7634)
+    1: {
+        3: "3DES",
+        11: "NULL",
+        12: "AES-CBC",
+        13: "AES-CTR",
+        18: "AES-GCM-8",
+        19: "AES-GCM-12",
+        20: "AES-GCM-16",
+        28: "CHACHA20-POLY1305",
+    },
+    2: {
+        1: "PRF-MD5",
+        2: "PRF-SHA1",
+        4: "PRF-AES128-XCBC",
+        5: "PRF-SHA2-256",
+        6: "PRF-SHA2-384",
+        7: "PRF-SHA2-512",
+        8: "PRF-AES128-CMAC",
+    },
+    3: {
+        0: "NONE",
+        1: "MD5-96",
+        2: "SHA1-96",
+        5: "AES-XCBC-96",
+        12: "SHA2-256-128",
+        13: "SHA2-384-192",
+        14: "SHA2-512-256",
+    },
+    4: {
+        0: "NONE",
+        2: "MODP1024",
+        14: "MODP2048",
+        15: "MODP3072",
+        16: "MODP4096",
+        19: "ECP256",
+        20: "ECP384",
+        21: "ECP521",
+        31: "CURVE25519",
+        32: "CURVE448",
+    },
+    5: {0: "NO-ESN", 1: "ESN"},
 }
 MOBILITY_OPTIONS = {  # mobility options, IANA
     0: "Pad1",
@@ -114,6 +185,43 @@ ECHO = {
     ("icmp", 8): "echo_request",
     ("icmp", 0): "echo_reply",
 }
+DHCPV6_MESSAGES = {
+    1: "solicit",
+    2: "advertise",
+    3: "request",
+    4: "confirm",
+    5: "renew",
+    6: "rebind",
+    7: "reply",
+    8: "release",
+    9: "decline",
+    10: "reconfigure",
+    11: "information-request",
+    12: "relay-forward",
+    13: "relay-reply",
+}
+DHCPV6_OPTIONS = {  # RFC 8415 21, RFC 6610 3
+    1: "CLIENTID",
+    2: "SERVERID",
+    3: "IA_NA",
+    6: "ORO",
+    8: "ELAPSED_TIME",
+    9: "RELAY_MSG",
+    13: "STATUS_CODE",
+    23: "DNS_SERVERS",
+    32: "INFORMATION_REFRESH_TIME",
+    39: "CLIENT_FQDN",
+    49: "MIP6_HNIDF",
+    50: "MIP6_VDINF",
+    66: "RSOO",
+    69: "MIP6_IDINF",
+    70: "MIP6_UDINF",
+    71: "MIP6_HNP",
+    72: "MIP6_HAA",
+    73: "MIP6_HAF",
+    83: "INF_MAX_RT",
+}
+ICMP_ERRORS = {3: "destination unreachable", 11: "time exceeded", 12: "parameter problem"}
 ICMPV6_ERRORS = {1: "destination unreachable", 2: "packet too big", 3: "time exceeded", 4: "parameter problem"}
 IPV4_IN, IPV6_IN, UDP, ESP, ICMPV6, MOBILITY = 4, 41, 17, 50, 58, 135
 BU_ACKNOWLEDGEMENT_STATUS_SEQUENCE = 135  # RFC 6275 6.1.8: sequence number out of window

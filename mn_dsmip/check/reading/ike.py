@@ -1,21 +1,26 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Read an IKEv2 message out of tshark's fields, payload by payload.
+"""Read an IKEv2 message out of tshark's columns, payload by payload.
 
-tshark lists the fields of all payloads one after the other. Which belong together is told by where their octets lie:
-every payload is an interval, and a configuration attribute's value starts 4 octets after its type.
+A column holds the values of one field from all payloads, one after the other. Which belong together is told by
+walking the list of payload types in order and taking from each column what a payload of that type has: a notification
+one message type, a configuration attribute a value unless its length is 0, a transform a key length if it is long
+enough for one.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from ipaddress import IPv6Network, ip_address, summarize_address_range
+from collections.abc import Callable, Iterator
+from ipaddress import ip_address, summarize_address_range
+from typing import NamedTuple
 
-from mn_dsmip.check.model import IKE_KINDS, Field, Layer, Value
+from mn_dsmip.check.model import IKE_KINDS, Packet, Value, number_of
 from mn_dsmip.check.numbers import (
+    AKA_ATTRIBUTES,
     AKA_SUBTYPES,
     AUTH_METHODS,
     CONFIGURATION_ATTRIBUTES,
     CONFIGURATION_TYPES,
+    EAP_AKA_METHODS,
     EAP_CODES,
     EAP_TYPES,
     FIRST_STATUS_NOTIFY,
@@ -23,204 +28,300 @@ from mn_dsmip.check.numbers import (
     NOTIFIES,
     PAYLOADS,
     PROTOCOLS,
+    TRANSFORMS,
 )
+from mn_dsmip.check.reading.octets import address, prefix, printable
 
+Fields = dict[str, Value]
+IKEV2 = 2  # major version
 SK, SKF = 46, 53
-FIRST_PAYLOAD = 33  # below are proposals (2) and transforms (3), which tshark shows like payloads
-MIP6_HOME_PREFIX, MIP6_HOME_PREFIX_SIZE = 16, 21
+PROPOSAL, TRANSFORM = 2, 3  # tshark lists them among the payloads
+FIRST_PAYLOAD = 33
+GENERIC_HEADER, PAD_LENGTH = 4, 1  # octets
+WITH_ATTRIBUTE = 12  # octets of a transform with a key length; without one there are 8 (RFC 7296 3.3.2)
+MIP6_HOME_PREFIX, MIP6_HOME_PREFIX_SIZE, HOME_AGENT_ADDRESS = 16, 21, 19
 DNS_ATTRIBUTES = (3, 10)
+ENCRYPTION, DH_GROUP = 1, 4
+NAT_DETECTION, COOKIE, REDIRECT, REDIRECTED_FROM = (16388, 16389), 16390, 16407, 16408
+IPV4_SELECTOR = 7
+_TRANSFORM_COLUMNS = {
+    1: "isakmp.tf.id.encr",
+    2: "isakmp.tf.id.prf",
+    3: "isakmp.tf.id.integ",
+    4: "isakmp.tf.id.dh",
+    5: "isakmp.tf.id.esn",
+}
+_ID = "isakmp.id.data."
+_IDENTITY_COLUMNS = {1: "ipv4_addr", 2: "fqdn", 3: "user_fqdn", 5: "ipv6_addr", 11: "key_id"}
+_REDIRECT = "isakmp.notify.data.redirect."
+_NEW, _ORIGINAL = f"{_REDIRECT}new_resp_gw_ident.", f"{_REDIRECT}org_resp_gw_ident."
+_GATEWAY_COLUMNS = {1: "ipv4", 2: "ipv6", 3: "fqdn"}  # RFC 5685 8.2
 
 
-@dataclass(frozen=True)
-class Payload:
-    """One payload's type, octets and the fields that lie in it."""
+class Payload(NamedTuple):
+    """One payload: type, octets with its header, type of the next, and what tshark lists as payloads within it."""
 
     kind: int
-    octets: bytes
-    fields: tuple[Field, ...]
+    length: int
+    following: int
+    parts: list[tuple[int, int]]
 
-    def all(self, name: str) -> list[Field]:
-        return [item for item in self.fields if item.name == name]
 
-    def numbers(self, name: str) -> list[int]:
-        return [int(item.show, 0) for item in self.all(name) if item.show]
+class _Columns:
+    """Takes the values of columns one by one, in the order of the payloads."""
+
+    def __init__(self, packet: Packet) -> None:
+        self._packet = packet
+        self._left: dict[str, Iterator[str]] = {}
+
+    def text(self, name: str) -> str:
+        left = self._left.get(name)
+        if left is None:
+            left = self._left[name] = iter(self._packet.all(name))
+        return next(left, "")
 
     def number(self, name: str) -> int:
-        return next(iter(self.numbers(name)), 0)
+        return number_of(self.text(name))
 
-    @property
-    def whole(self) -> bool:
-        """Whether the payload's own length fits what there is of it."""
-        return len(self.octets) >= 4 and int.from_bytes(self.octets[2:4], "big") == len(self.octets)
+    def octets(self, name: str) -> bytes:
+        try:
+            return bytes.fromhex(self.text(name))
+        except ValueError:  # tshark's word for none
+            return b""
 
 
-def ike_message(layer: Layer, malformed: bool) -> tuple[str, dict[str, Value], str]:
+def ike_message(packet: Packet, malformed: bool) -> tuple[str, Fields, str]:
     """Kind, fields and, when the content of an encrypted message is not to be seen, the reason."""
-    fields: dict[str, Value] = {
-        "spi_i": _hex(layer, "isakmp.ispi"),
-        "spi_r": _hex(layer, "isakmp.rspi"),
-        "response": layer.flag("isakmp.flag_r"),
-        "from_initiator": layer.flag("isakmp.flag_i"),
-        "message_id": layer.number("isakmp.messageid") or 0,
+    fields: Fields = {
+        "spi_i": packet.text("isakmp.ispi"),
+        "spi_r": packet.text("isakmp.rspi"),
+        "response": packet.flag("isakmp.flag_r"),
+        "from_initiator": packet.flag("isakmp.flag_i"),
+        "message_id": packet.number("isakmp.messageid"),
+        "encrypted": False,
     }
-    kind = IKE_KINDS.get(layer.number("isakmp.exchangetype") or 0, "ike_other")
-    payloads = _payloads(layer)
-    fields["encrypted"] = any(payload.kind in (SK, SKF) for payload in payloads)
-    if not fields["encrypted"]:
-        return kind, fields | _content(payloads), ""
-    inner = [payload for payload in payloads if payload.kind not in (SK, SKF)]
-    if layer.first("isakmp.enc.decrypted") is None:
+    if packet.number("isakmp.version") >> 4 != IKEV2:
+        return "ike_other", fields, ""
+    kind = IKE_KINDS.get(packet.number("isakmp.exchangetype"), "ike_other")
+    payloads = _payloads(packet)
+    sealed = next((one for one in payloads if one.kind in (SK, SKF)), None)
+    if sealed is None:
+        return kind, fields | _content(packet, payloads), ""
+    fields["encrypted"] = True
+    if "isakmp.enc.decrypted" not in packet.cells:
         return kind, fields, "no key"
-    if layer.first("isakmp.ikev2.integrity_checksum") is not None:
+    if "isakmp.ikev2.integrity_checksum" in packet.cells:
         return kind, fields, "wrong key"
-    if malformed or not _makes_sense(payloads, inner):
+    inner = payloads[payloads.index(sealed) + 1 :]
+    if malformed or not _makes_sense(sealed, inner):
         return kind, fields, "unreadable"
-    return kind, fields | _content(inner), ""
+    return kind, fields | _content(packet, inner), ""
 
 
-def _makes_sense(payloads: list[Payload], inner: list[Payload]) -> bool:
-    """Whether what came out of SK are the payloads that it announces; with a wrong key it is not (its ICV may fit)."""
-    announced = next(payload.octets[0] for payload in payloads if payload.kind in (SK, SKF))
-    return (inner[0].kind if inner else 0) == announced and all(payload.whole for payload in inner)
-
-
-def _hex(layer: Layer, name: str) -> str:
-    found = layer.first(name)
-    return found.value if found else ""
-
-
-def _payloads(layer: Layer) -> list[Payload]:
-    """The payloads in their order; those inside SK lie in octets of their own, counted from 0."""
-    found = []
-    for item in layer.all("isakmp.typepayload"):
-        kind = int(item.show, 0)
-        if kind < FIRST_PAYLOAD:
-            continue
-        end = item.position + item.size
-        inside = tuple(one for one in layer.fields if item.position <= one.position < end)
-        octets = bytes.fromhex(item.value) if len(item.value) == 2 * item.size else b""
-        found.append(Payload(kind, octets, inside))
+def _payloads(packet: Packet) -> list[Payload]:
+    """The payloads in their order, those inside SK behind it; fewer when the message is cut."""
+    kinds, lengths = packet.numbers("isakmp.typepayload"), packet.numbers("isakmp.payloadlength")
+    following = packet.numbers("isakmp.nextpayload")[1:]  # the first is the IKE header's
+    found: list[Payload] = []
+    for kind, length, after in zip(kinds, lengths, following, strict=False):  # a cut message has fewer lengths
+        if kind >= FIRST_PAYLOAD:
+            found.append(Payload(kind, length, after, []))
+        elif found:
+            found[-1].parts.append((kind, length))
     return found
 
 
-def _content(payloads: list[Payload]) -> dict[str, Value]:
-    fields: dict[str, Value] = {"payloads": tuple(PAYLOADS.get(payload.kind, payload.kind) for payload in payloads)}
-    readers = {
-        33: _security_association,
-        34: _key_exchange,
-        35: _identity,
-        36: _identity,
-        37: lambda payload: {"certificate_encoding": payload.number("isakmp.cert.encoding")},
-        39: lambda payload: {"auth_method": _named(AUTH_METHODS, payload.number("isakmp.auth.method"))},
-        42: _delete,
-        44: _selectors,
-        45: _selectors,
-        47: _configuration,
-        48: _eap,
-    }
+def _makes_sense(sealed: Payload, inner: list[Payload]) -> bool:
+    """Whether what came out of SK is a chain of payloads that fits into it.
+
+    With a wrong key it is not, although the ICV may fit: that has a key of its own.
+    """
+    announced = [sealed.following, *(one.following for one in inner)]
+    room = sealed.length - GENERIC_HEADER - PAD_LENGTH
+    return announced == [*(one.kind for one in inner), 0] and sum(one.length for one in inner) <= room
+
+
+def _content(packet: Packet, payloads: list[Payload]) -> Fields:
+    columns = _Columns(packet)
+    kinds = [payload.kind for payload in payloads]
+    fields: Fields = {"payloads": tuple([PAYLOADS.get(kind, kind) for kind in kinds])}
+    notified: list[int] = []
     for payload in payloads:
-        if payload.kind in readers:
-            fields |= readers[payload.kind](payload)
-    types = [payload.number("isakmp.notify.msgtype") for payload in payloads if payload.kind == 41]
-    fields["notify"] = tuple(_named(NOTIFIES, kind) for kind in types)
-    fields["errors"] = tuple(_named(NOTIFIES, kind) for kind in types if kind < FIRST_STATUS_NOTIFY)
+        if payload.kind == 41:
+            notified.append(_notification(columns, fields))
+        elif payload.kind in _READERS:
+            _READERS[payload.kind](payload, columns, fields)
+    fields["notify"] = tuple([NOTIFIES.get(kind, kind) for kind in notified])
+    fields["errors"] = tuple([NOTIFIES.get(kind, kind) for kind in notified if kind < FIRST_STATUS_NOTIFY])
+    fields["cookie"] = COOKIE in notified
+    fields["nat_detection"] = all(kind in notified for kind in NAT_DETECTION)
     return fields
 
 
-def _named(names: dict[int, str], number: int) -> Value:
-    return names.get(number, number)
+def _notification(columns: _Columns, fields: Fields) -> int:
+    kind = columns.number("isakmp.notify.msgtype")
+    if columns.number("isakmp.spisize"):
+        columns.text("isakmp.spi")  # of the SA that the notification is about
+    if kind == REDIRECT:
+        gateway = _GATEWAY_COLUMNS.get(columns.number(f"{_REDIRECT}gw_ident.type"), "")
+        fields["redirect_to"] = printable(columns.text(_NEW + gateway))
+        fields["redirect_nonce"] = len(columns.text(f"{_REDIRECT}nonce_data")) // 2
+    elif kind == REDIRECTED_FROM:
+        gateway = _GATEWAY_COLUMNS.get(columns.number(f"{_REDIRECT}gw_ident.type"), "")
+        fields["redirected_from"] = printable(columns.text(_ORIGINAL + gateway))
+    return kind
 
 
-def _security_association(payload: Payload) -> dict[str, Value]:
-    spis = tuple(int(item.value or "0", 16) for item in payload.all("isakmp.spi"))
-    protocols = payload.numbers("isakmp.prop.protoid")
-    return {
-        "proposals": len(protocols),
-        "sa_protocol": _named(PROTOCOLS, protocols[0]) if protocols else 0,
-        "spis": spis,
-        "encryption": tuple(payload.numbers("isakmp.tf.id.encr")),
-        "dh_groups": tuple(payload.numbers("isakmp.tf.id.dh")),
-    }
+def _security_association(payload: Payload, columns: _Columns, fields: Fields) -> None:
+    protocols, spis, suites = [], [], []
+    chosen: dict[int, list[int]] = {}
+    for transforms in _proposals(payload):
+        protocols.append(columns.number("isakmp.prop.protoid"))
+        if columns.number("isakmp.spisize"):
+            spis.append(int.from_bytes(columns.octets("isakmp.spi"), "big"))
+        suites.append(_suite(transforms, columns, chosen))
+    fields["proposals"] = len(protocols)
+    fields["sa_protocol"] = PROTOCOLS.get(protocols[0], protocols[0]) if protocols else 0
+    fields["spis"] = tuple(spis)
+    fields["suites"] = tuple(suites)
+    fields["encryption"] = tuple(chosen.get(ENCRYPTION, ()))
+    fields["dh_groups"] = tuple(chosen.get(DH_GROUP, ()))
 
 
-def _key_exchange(payload: Payload) -> dict[str, Value]:
-    return {"dh_group": payload.number("isakmp.key_exchange.dh_group")}
+def _proposals(payload: Payload) -> list[list[int]]:
+    """Per proposal the lengths of its transforms."""
+    found: list[list[int]] = []
+    for kind, length in payload.parts:
+        if kind == PROPOSAL:
+            found.append([])
+        elif found:
+            found[-1].append(length)
+    return found
 
 
-def _identity(payload: Payload) -> dict[str, Value]:
+def _suite(transforms: list[int], columns: _Columns, chosen: dict[int, list[int]]) -> str:
+    """A proposal as text: types in order with a slash between them, alternatives with a plus."""
+    names: dict[int, list[str]] = {}
+    for length in transforms:
+        kind = columns.number("isakmp.tf.type")
+        number = columns.number(_TRANSFORM_COLUMNS.get(kind, ""))
+        name = TRANSFORMS.get(kind, {}).get(number, str(number))
+        if length >= WITH_ATTRIBUTE:
+            name += f"-{columns.number('isakmp.ike2.attr.key_length')}"
+        names.setdefault(kind, []).append(name)
+        chosen.setdefault(kind, []).append(number)
+    return "/".join("+".join(names[kind]) for kind in sorted(names))
+
+
+def _key_exchange(_: Payload, columns: _Columns, fields: Fields) -> None:
+    fields["dh_group"] = columns.number("isakmp.key_exchange.dh_group")
+
+
+def _identity(payload: Payload, columns: _Columns, fields: Fields) -> None:
     name = "id_i" if payload.kind == 35 else "id_r"
-    kind = payload.octets[4]
-    data = payload.octets[8:]
-    text = str(ip_address(data)) if kind in (1, 5) and len(data) in (4, 16) else _readable(data)
-    return {f"{name}_type": _named(IDENTITY_TYPES, kind), name: text}
+    kind = columns.number("isakmp.id.type")
+    fields[f"{name}_type"] = IDENTITY_TYPES.get(kind, kind)
+    fields[name] = printable(columns.text(_ID + _IDENTITY_COLUMNS.get(kind, "")))
 
 
-def _readable(data: bytes) -> str:
-    """An identity as text that can be printed anywhere, whatever a peer put into it."""
-    text = data.decode("ascii", "backslashreplace")
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
+def _certificate(_: Payload, columns: _Columns, fields: Fields) -> None:
+    fields["certificate_encoding"] = columns.number("isakmp.cert.encoding")
 
 
-def _delete(payload: Payload) -> dict[str, Value]:
-    protocol = payload.number("isakmp.delete.protoid")
-    spis = tuple(int(item.value or "0", 16) for item in payload.all("isakmp.delete.spi"))
-    return {"delete": _named(PROTOCOLS, protocol), "deleted_spis": spis}
+def _authentication(_: Payload, columns: _Columns, fields: Fields) -> None:
+    method = columns.number("isakmp.auth.method")
+    fields["auth_method"] = AUTH_METHODS.get(method, method)
 
 
-def _selectors(payload: Payload) -> dict[str, Value]:
+def _delete(_: Payload, columns: _Columns, fields: Fields) -> None:
+    protocol = columns.number("isakmp.delete.protoid")
+    columns.text("isakmp.spisize")
+    spis = [columns.octets("isakmp.delete.spi") for _ in range(columns.number("isakmp.spinum"))]
+    fields["delete"] = PROTOCOLS.get(protocol, protocol)
+    fields["deleted_spis"] = tuple([int.from_bytes(spi, "big") for spi in spis if spi])
+
+
+def _selectors(payload: Payload, columns: _Columns, fields: Fields) -> None:
     """Ranges as text: one address, a prefix, or first and last address with a hyphen."""
     name = "ts_i" if payload.kind == 44 else "ts_r"
-    firsts = payload.all("isakmp.ts.start_ipv6") + payload.all("isakmp.ts.start_ipv4")
-    lasts = payload.all("isakmp.ts.end_ipv6") + payload.all("isakmp.ts.end_ipv4")
-    ports = zip(payload.numbers("isakmp.ts.start_port"), payload.numbers("isakmp.ts.end_port"), strict=False)
-    return {
-        name: tuple(_range(first.show, last.show) for first, last in zip(firsts, lasts, strict=False)),
-        f"{name}_protocols": tuple(payload.numbers("isakmp.ts.protoid")),
-        f"{name}_ports": tuple(f"{first}-{last}" for first, last in ports),
-    }
+    ranges, protocols, ports = [], [], []
+    for _ in range(columns.number("isakmp.ts.number")):
+        version = "ipv4" if columns.number("isakmp.ts.type") == IPV4_SELECTOR else "ipv6"
+        protocols.append(columns.number("isakmp.ts.protoid"))
+        ports.append(f"{columns.number('isakmp.ts.start_port')}-{columns.number('isakmp.ts.end_port')}")
+        ranges.append(_range(columns.text(f"isakmp.ts.start_{version}"), columns.text(f"isakmp.ts.end_{version}")))
+    fields[name], fields[f"{name}_protocols"], fields[f"{name}_ports"] = tuple(ranges), tuple(protocols), tuple(ports)
 
 
 def _range(first: str, last: str) -> str:
     if first == last:
         return first
-    start, end = ip_address(first), ip_address(last)
-    if start.version == end.version and start <= end:  # type: ignore[operator]  # same version
-        networks = list(summarize_address_range(start, end))
-        if len(networks) == 1:
-            return str(networks[0])
-    return f"{first}-{last}"
+    try:
+        networks = list(summarize_address_range(ip_address(first), ip_address(last)))
+    except (ValueError, TypeError):  # not a range, or of two versions
+        networks = []
+    return str(networks[0]) if len(networks) == 1 else f"{first}-{last}"
 
 
-def _configuration(payload: Payload) -> dict[str, Value]:
-    types = {item.position: int(item.show, 0) for item in payload.all("isakmp.cfg.attr.type")}
-    prefixes, lifetimes, servers = [], [], []
-    for position, kind in types.items():
-        value = _attribute(payload, position)
-        if kind == MIP6_HOME_PREFIX and len(value) == MIP6_HOME_PREFIX_SIZE:
+def _configuration(payload: Payload, columns: _Columns, fields: Fields) -> None:
+    kind = columns.number("isakmp.cfg.type")
+    names, prefixes, lifetimes, servers, home_agents = [], [], [], [], []
+    left = payload.length - 2 * GENERIC_HEADER
+    while left >= 4:  # octets of an attribute's type and length (RFC 7296 3.15.1)
+        attribute, size = columns.number("isakmp.cfg.attr.type"), columns.number("isakmp.cfg.attr.length")
+        left -= 4 + size
+        value = columns.octets("isakmp.cfg.attr.value") if size else b""
+        names.append(CONFIGURATION_ATTRIBUTES.get(attribute, attribute))
+        if attribute == MIP6_HOME_PREFIX and len(value) == MIP6_HOME_PREFIX_SIZE:
             lifetimes.append(int.from_bytes(value[:4], "big"))
-            prefixes.append(str(IPv6Network((value[4:20], min(value[20], 128)), strict=False)))
-        elif kind in DNS_ATTRIBUTES and len(value) in (4, 16):
-            servers.append(str(ip_address(value)))
-    return {
-        "cfg_type": _named(CONFIGURATION_TYPES, payload.number("isakmp.cfg.type")),
-        "cfg_attributes": tuple(_named(CONFIGURATION_ATTRIBUTES, kind) for kind in types.values()),
-        "home_prefixes": tuple(prefixes),
-        "home_prefix_lifetimes": tuple(lifetimes),
-        "cfg_dns_servers": tuple(servers),
-    }
+            prefixes.append(prefix(value[4:20], value[20]))
+        elif attribute in DNS_ATTRIBUTES and len(value) in (4, 16):
+            servers.append(address(value))
+        elif attribute == HOME_AGENT_ADDRESS:  # IPv6, and IPv4 behind it (TS 24.302 8.2.4.1)
+            home_agents += [text for part in (value[:16], value[16:]) if (text := address(part))]
+    fields["cfg_type"] = CONFIGURATION_TYPES.get(kind, kind)
+    fields["cfg_attributes"] = tuple(names)
+    fields["home_prefixes"] = tuple(prefixes)
+    fields["home_prefix_lifetimes"] = tuple(lifetimes)
+    fields["cfg_dns_servers"] = tuple(servers)
+    fields["home_agent_addresses"] = tuple(home_agents)
 
 
-def _attribute(payload: Payload, position: int) -> bytes:
-    """The value of the attribute whose type is at `position`: its length follows the type (RFC 7296 3.15.1)."""
-    start = position - payload.fields[0].position
-    size = int.from_bytes(payload.octets[start + 2 : start + 4], "big")
-    return payload.octets[start + 4 : start + 4 + size]
+def _eap(_: Payload, columns: _Columns, fields: Fields) -> None:
+    """EAP-AKA's attributes by name; a notification's number has its S and P bits with it (RFC 4187 10.19)."""
+    code = columns.number("eap.code")
+    fields["eap_code"] = EAP_CODES.get(code, code)
+    if text := columns.text("eap.type"):
+        method = number_of(text)
+        fields["eap_type"] = EAP_TYPES.get(method, method)
+        if identity := columns.text("eap.identity"):
+            fields["eap_identity"] = printable(identity)
+        if method in EAP_AKA_METHODS:
+            subtype = columns.number("eap.aka.subtype")
+            fields["eap_subtype"] = AKA_SUBTYPES.get(subtype, subtype)
+            kinds = [number_of(one) for one in iter(lambda: columns.text("eap.aka.subtype.type"), "")]
+            fields["eap_attributes"] = tuple([AKA_ATTRIBUTES.get(kind, kind) for kind in kinds])
+            if notification := columns.text("eap.aka.notification_type"):
+                fields["eap_notification"] = number_of(notification)
 
 
-def _eap(payload: Payload) -> dict[str, Value]:
-    fields: dict[str, Value] = {"eap_code": _named(EAP_CODES, payload.number("eap.code"))}
-    if payload.all("eap.type"):
-        fields["eap_type"] = _named(EAP_TYPES, payload.number("eap.type"))
-    if payload.all("eap.aka.subtype"):
-        fields["eap_subtype"] = _named(AKA_SUBTYPES, payload.number("eap.aka.subtype"))
-    return fields
+_READERS: dict[int, Callable[[Payload, _Columns, Fields], None]] = {
+    33: _security_association,
+    34: _key_exchange,
+    35: _identity,
+    36: _identity,
+    37: _certificate,
+    39: _authentication,
+    42: _delete,
+    44: _selectors,
+    45: _selectors,
+    47: _configuration,
+    48: _eap,
+}
+IKE_FIELDS = """
+    spi_i spi_r response from_initiator message_id encrypted source_port destination_port payloads notify errors cookie
+    nat_detection redirect_to redirect_nonce redirected_from proposals sa_protocol spis suites encryption dh_groups
+    dh_group id_i_type id_i id_r_type id_r certificate_encoding auth_method delete deleted_spis ts_i ts_i_protocols
+    ts_i_ports ts_r ts_r_protocols ts_r_ports cfg_type cfg_attributes home_prefixes home_prefix_lifetimes
+    cfg_dns_servers home_agent_addresses eap_code eap_type eap_identity eap_subtype eap_attributes eap_notification
+"""
