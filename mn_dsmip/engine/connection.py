@@ -16,20 +16,18 @@ from typing import Any
 from ..wire.codec import WireError
 from ..wire.ikev2_numbers import CfgAttribute, NotifyType
 from ..wire.ikev2_payloads import Configuration, HomePrefix
-from .base import Event, ProtocolError, Random, UdpDatagram, earliest
+from .base import Event, IPAddress, ProtocolError, Random, UdpDatagram, earliest
 from .effects import AttachSucceeded, RefreshSucceeded, SetMtu
-from .ike.aka_peer import AkaPeer
 from .ike.child import covers, mobility_selector
-from .ike.eap_method import network_access_identifier
 from .ike.events import (
     ChildSa,
     ChildSaClosed,
     ChildSaEstablished,
     ChildSaFailed,
     IkeFailed,
+    IkeRedirected,
     IkeSaClosed,
     IkeSaEstablished,
-    InitiatorConfig,
     Selectors,
 )
 from .ike.initiator import IkeInitiator
@@ -42,13 +40,13 @@ from .mip.status import Reaction
 from .tunnel import Tunnel
 from .ue_addresses import HomeAddresses, form_home_address
 from .ue_network import UeNetwork
+from .ue_security import initiator_config
 from .ue_states import Access, Step, UeConfig
 
 UNANSWERED_BEFORE_LIVENESS = 3
 """Binding Updates without an answer before IKE is asked whether the home agent lives (RR-7)."""
 ADDRESS_TRIES = 3
 """Home addresses tried when the home agent says that somebody uses them (status 134; RFC 7217 6)."""
-EVERYWHERE = mobility_selector(IPv6Address(0), IPv6Address(2**128 - 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +58,17 @@ class Progressed(Event):
 
 @dataclass(frozen=True, slots=True)
 class Ended(Event):
-    """The connection is over. ``wanted``: because its user closed it, and then ``confirmed`` if the gateway agreed."""
+    """The connection is over. ``wanted``: because its user closed it, and then ``confirmed`` if the gateway agreed.
+
+    ``redirect``: another gateway is to serve the UE (RFC 5685).
+    """
 
     wanted: bool
     confirmed: bool
     reason: str = ""
     clause: str = ""
     may_retry: bool = False
+    redirect: IPAddress | str | None = None
 
 
 class PdnConnection:
@@ -82,8 +84,10 @@ class PdnConnection:
         network: UeNetwork,
         random: Random,
         now: float,
+        redirected_from: IPAddress | None = None,
     ) -> None:
         self.home_agent = remote
+        self._redirect: IPAddress | str | None = None
         self.home_prefix: IPv6Network | None = None
         self.home_address: IPv6Address | None = None
         self.mobile: MobileNode | None = None
@@ -94,39 +98,14 @@ class PdnConnection:
         self._random = random
         self._first_child: ChildSa | None = None
         self._tries = 0
-        self._attached = self._closing = self._ended = self._confirmed = False
+        self._attached = self._closing = self._left = self._ended = self._confirmed = False
         self._addresses = HomeAddresses()
         self._events: list[Event] = []
-        self._ike = IkeInitiator(self._ike_config(name, former), access.care_of, remote, random, now)
+        ike = initiator_config(config, remote, name, former, redirected_from)
+        self._ike = IkeInitiator(ike, access.care_of, remote, random, now)
         self._session = self._ike.name
         self._ike.start(now)
         self.settle(now)
-
-    def _ike_config(self, name: str | None, former: IPv6Address | None) -> InitiatorConfig:
-        config = self._config
-        return InitiatorConfig(
-            identity=self._identity(),
-            apn=config.apn,
-            expected_name=name or str(self.home_agent),
-            profile=config.profile,
-            first_child=Selectors((EVERYWHERE,), (mobility_selector(self.home_agent),)),
-            anchors=config.anchors,
-            clock=config.clock,
-            eap=self._eap if config.psk is None else None,
-            psk=config.psk,
-            home_address=former,
-            timers=config.timers,
-        )
-
-    def _identity(self) -> str:
-        config = self._config
-        return network_access_identifier(config.imsi, config.mcc, config.mnc, config.flavour.leading)
-
-    def _eap(self) -> AkaPeer:
-        config = self._config
-        if config.usim is None:
-            raise ProtocolError("EAP-AKA needs a USIM")
-        return AkaPeer(config.flavour, self._identity(), config.imsi, config.usim, config.network_name)
 
     # --- calls of the user
 
@@ -146,6 +125,10 @@ class PdnConnection:
 
     def close(self, now: float) -> None:
         """End the binding, then the IKE SA (X-1, X-6); ``Ended`` follows."""
+        self._left = True
+        self._leave(now)
+
+    def _leave(self, now: float) -> None:
         self._closing = True
         if self.mobile is not None and self.mobile.state in (BindingState.BOUND, BindingState.REFRESHING):
             self.mobile.deregister(now)
@@ -217,6 +200,14 @@ class PdnConnection:
 
     def _ike_failed(self, event: IkeFailed, now: float) -> None:
         self._fail(event.reason, event.clause, now, may_retry=not event.authentication)
+
+    def _redirected(self, event: IkeRedirected, now: float) -> None:
+        """Leave at once while nothing is bound; else end the binding first, as in a detach (RFC 5685 5)."""
+        self._redirect = event.gateway
+        if event.established:
+            self._leave(now)
+        else:
+            self._end(Ended(wanted=self._closing, confirmed=False, redirect=event.gateway))
 
     def _secured(self, event: IkeSaEstablished, now: float) -> None:
         if self._closing:
@@ -365,6 +356,8 @@ class PdnConnection:
         self._end(Ended(wanted=False, confirmed=False, reason=reason, clause=clause, may_retry=may_retry))
 
     def _end(self, ended: Ended) -> None:
+        if self._redirect is not None and ended.wanted and not self._left:
+            ended = Ended(wanted=False, confirmed=ended.confirmed, redirect=self._redirect)
         if not self._ended:
             self._ended = True
             self._events += self.drop()
@@ -386,6 +379,7 @@ def _home_prefix(configuration: Configuration | None) -> HomePrefix | None:
 _REACTIONS: dict[type[Event], Callable[[PdnConnection, Any, float], None]] = {
     IkeSaEstablished: PdnConnection._secured,
     IkeFailed: PdnConnection._ike_failed,
+    IkeRedirected: PdnConnection._redirected,
     IkeSaClosed: PdnConnection._ike_closed,
     ChildSaEstablished: PdnConnection._child_ready,
     ChildSaFailed: PdnConnection._child_failed,

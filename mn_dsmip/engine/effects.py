@@ -92,6 +92,14 @@ class AttachFailed(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class Redirected(Event):
+    """The home agent sent the UE to another one (RFC 5685), which it now tries."""
+
+    old_home_agent: IPv6Address
+    new_home_agent: IPv6Address
+
+
+@dataclass(frozen=True, slots=True)
 class RefreshSucceeded(Event):
     """The binding was extended; ``lifetime`` in seconds."""
 

@@ -3,20 +3,24 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import Counter, deque
 from ipaddress import IPv6Address
 from typing import Any
 
-from .base import Backoff, Datagram, Event, Machine, ProtocolError, Random, Side, UdpDatagram, earliest
+from .base import Backoff, Datagram, Event, IPAddress, Machine, ProtocolError, Random, Side, UdpDatagram, earliest
 from .connection import Ended, PdnConnection, Progressed
 from .discovery import Discovery, DiscoveryFailed, DnsDiscovery, HomeAgentFound, StaticDiscovery, ha_apn_fqdn
-from .effects import AttachFailed, DetachFinished, StateChanged
+from .effects import AttachFailed, DetachFinished, Redirected, StateChanged
 from .ike.path import IKE_PORT, NAT_T_PORT
 from .ue_network import UeNetwork
 from .ue_states import TABLE, WORKING, Access, Step, UeConfig, UeState
 
 RETRY = Backoff(first=30.0, factor=2.0, limit=600.0, tries=1_000_000)
 """Between attempts of a UE that attaches by itself (TS 24.303 gives no value)."""
+
+
+MAX_REDIRECTS, REDIRECT_LOOP_DETECT_PERIOD = 5, 300.0
+"""More redirections than that in so many seconds are a loop (RFC 5685 7)."""
 
 
 class UserEquipment:
@@ -34,6 +38,7 @@ class UserEquipment:
         self._discovery: Discovery | None = None
         self._candidates: list[IPv6Address] = []
         self._name: str | None = None
+        self._redirects: deque[float] = deque(maxlen=MAX_REDIRECTS)
         self._former: IPv6Address | None = None
         """Home address of an attachment that was lost: its prefix is asked for again (S-17)."""
         self._failures = 0
@@ -240,18 +245,42 @@ class UserEquipment:
 
     def _try_next(self, now: float) -> None:
         """The next home agent of the list (RFC 5026 5.1.2)."""
+        self._try(self._candidates.pop(0), None, now)
+
+    def _try(self, remote: IPv6Address, redirected_from: IPv6Address | None, now: float) -> None:
         assert self._access
         self._step(Step.FOUND)
-        remote = self._candidates.pop(0)
         self.connection = PdnConnection(
-            self.config, self._access, remote, self._name, self._former, self.network, self._random, now
-        )
+            self.config, self._access, remote, self._name, self._former, self.network, self._random, now,
+            redirected_from,
+        )  # fmt: skip
+
+    def _follow(self, target: IPAddress | str, old: IPv6Address, now: float) -> None:
+        """Turn to the home agent that another one names (TS 23.402 6.10), unless that goes round in circles."""
+        looping = len(self._redirects) == MAX_REDIRECTS and now - self._redirects[0] < REDIRECT_LOOP_DETECT_PERIOD
+        self._redirects.append(now)
+        problem = ""
+        if looping:
+            problem = (
+                f"home agents redirected us more than {MAX_REDIRECTS} times in {REDIRECT_LOOP_DETECT_PERIOD:.0f} s"
+            )
+        elif not isinstance(target, IPv6Address):
+            problem = f"{old} redirects us to {target}, which is no IPv6 address, and this access is IPv6"
+        if problem:
+            self._fail(problem, "RFC 5685 7" if looping else "RFC 5685 3", now, may_retry=True)
+            return
+        assert isinstance(target, IPv6Address)
+        self._former = None  # another home agent, another prefix
+        self._events.append(Redirected(old, target))
+        self._try(target, old, now)
 
     def _ended(self, event: Ended, now: float) -> None:
         """The connection is over: as wanted, or the next home agent, or the end of the attempt (D-15)."""
-        self.connection = None
+        connection, self.connection = self.connection, None
         attached = self.state is UeState.ATTACHED
-        if event.wanted:
+        if event.redirect is not None and connection is not None:
+            self._follow(event.redirect, connection.home_agent, now)
+        elif event.wanted:
             self._former = None
             self._detached(event.confirmed)
         elif self._candidates and not attached:

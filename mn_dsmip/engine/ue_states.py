@@ -44,7 +44,7 @@ class Step(Enum):
 
     ATTACH = auto()
     FOUND = auto()
-    """A home agent to try, the first or the next one."""
+    """A home agent to try: the first, the next one, or the one that another names."""
     SECURED = auto()
     ADDRESSED = auto()
     ANOTHER_ADDRESS = auto()
@@ -71,7 +71,7 @@ TABLE: dict[tuple[UeState, Step], UeState] = {
     (UeState.REGISTERING, Step.ANOTHER_ADDRESS): UeState.ADDRESSING,
     (UeState.REGISTERING, Step.REGISTERED): UeState.ATTACHED,
     (UeState.ATTACHED, Step.REGISTERED): UeState.ATTACHED,
-    **{(state, Step.FOUND): UeState.SECURING for state in WORKING},
+    **{(state, Step.FOUND): UeState.SECURING for state in (*WORKING, UeState.ATTACHED)},
     **{(state, Step.FAILED): UeState.FAILED for state in (*WORKING, UeState.ATTACHED)},
     **{(state, Step.DETACH): UeState.DETACHING for state in (*WORKING, UeState.ATTACHED, UeState.DETACHING)},
     **{(state, Step.LOST): UeState.IDLE for state in (*WORKING, UeState.ATTACHED, UeState.DETACHING)},

@@ -132,7 +132,10 @@ def test_an_error_without_a_better_answer_ends_it_after_a_while(forged: Notify) 
             lambda p: (SecurityAssociation((*p[0].proposals, *p[0].proposals)), *p[1:]),
             "algorithms that we did not offer",
         ),
-        (lambda p: (*p, Notify(NotifyType.REDIRECT, b"\2\x10" + bytes(16))), "redirects us to another one"),
+        (
+            lambda p: (*p, Notify(NotifyType.REDIRECT, b"\2\x10" + bytes(16))),
+            "redirects us to another gateway without knowing our nonce",
+        ),
     ],
 )
 def test_answers_that_are_no_answers(

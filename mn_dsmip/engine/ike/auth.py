@@ -21,6 +21,7 @@ from ...wire.ikev2_numbers import (
     Exchange,
     IdType,
     NotifyType,
+    Protocol,
 )
 from ...wire.ikev2_payloads import (
     Attribute,
@@ -28,15 +29,18 @@ from ...wire.ikev2_payloads import (
     Certificate,
     CertificateRequest,
     Configuration,
+    Delete,
     Eap,
     IdInitiator,
     IdResponder,
+    Notify,
     Payload,
     SecurityAssociation,
 )
 from .child import announce, child_payloads, new_esp_spi, read_child_answer
 from .eap_method import EapFailure, EapPacket, EapSuccess
 from .events import ChildSa, IkeSaEstablished
+from .redirect import Redirect
 from .rules import error, find, need, notify
 from .sa import Progress
 from .sentences import refusal
@@ -98,7 +102,7 @@ class AuthTask:
             return self._take(payloads, now)
         except _Untrusted as failure:
             session.counters["ike-authentication"] += 1
-            session.report(NotifyType.AUTHENTICATION_FAILED)
+            session.report(Notify(NotifyType.AUTHENTICATION_FAILED))
             session.fail(str(failure), failure.clause, None, authentication=True)
         except WireError as problem:
             session.fail(f"the gateway's IKE_AUTH answer is malformed: {problem}", "RFC 7296 1.2", None)
@@ -134,7 +138,14 @@ class AuthTask:
         self._gateway = self._check_identity(payloads)
         auth = need(payloads, Authentication)
         self._check_signature(auth, [each.data for each in payloads if isinstance(each, Certificate)])
-        return self._take_eap(payloads, now)
+        return Progress.DONE if self._redirected(payloads) else self._take_eap(payloads, now)
+
+    def _redirected(self, payloads: tuple[Payload, ...]) -> bool:
+        """Another gateway is to serve us; only a gateway that has proved itself may say so (RFC 5685 6)."""
+        told = notify(payloads, NotifyType.REDIRECT)
+        if told is not None:
+            self._session.leave_for(Redirect.parse(told))
+        return told is not None
 
     def _check_identity(self, payloads: tuple[Payload, ...]) -> IdResponder:
         gateway = need(payloads, IdResponder)
@@ -201,7 +212,8 @@ class AuthTask:
             self._gateway = self._check_identity(payloads)
         self._check_secret(need(payloads, Authentication))
         if notify(payloads, NotifyType.REDIRECT) is not None:
-            session.fail("the gateway redirects us to another one", "RFC 5685 6", NotifyType.REDIRECT)
+            session.report(Delete(Protocol.IKE))
+            self._redirected(payloads)
             return Progress.DONE
         config = session.config
         nonces = session.own_nonce + session.peer_nonce

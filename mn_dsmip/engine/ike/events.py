@@ -80,6 +80,8 @@ class InitiatorConfig:
     want_dns: bool = True
     fragment_size: int = IP_DATAGRAM
     """Octets of an IP datagram from which on IKE messages go in fragments (RFC 7383); 0 never."""
+    redirected_from: IPAddress | None = None
+    """The gateway that sent us here (RFC 5685 9.3)."""
     timers: Timers = DEFAULT_TIMERS
 
 
@@ -196,6 +198,16 @@ class IkeSaClosed(Event):
     session: bytes
     reason: str
     by_peer: bool
+
+
+@dataclass(frozen=True, slots=True)
+class IkeRedirected(Event):
+    """The gateway sends us to another one (RFC 5685). Unless ``established``, there is no IKE SA with it any more."""
+
+    session: bytes
+    peer: IPAddress
+    gateway: IPAddress | str
+    established: bool
 
 
 @dataclass(frozen=True, slots=True)

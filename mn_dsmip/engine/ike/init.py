@@ -18,6 +18,7 @@ from .child import NONCE_LENGTH
 from .events import IkeKeysDerived
 from .path import Path, detect_nat, nat_hash
 from .proposals import build_proposals, check_answer
+from .redirect import Redirect, redirected_from
 from .rules import check, error, need, notify
 from .sa import Progress
 from .sentences import refusal
@@ -60,6 +61,7 @@ class InitTask:
             Nonce(self._nonce),
             *nat_notifies(session.current.spi_i, bytes(8), session.path),
             Notify(NotifyType.REDIRECT_SUPPORTED),
+            *([redirected_from(session.config.redirected_from)] if session.config.redirected_from else []),
             hash_algorithms(),
             *([Notify(NotifyType.IKEV2_FRAGMENTATION_SUPPORTED)] if session.config.fragment_size else []),
         ]
@@ -76,13 +78,22 @@ class InitTask:
         if refused is not None:
             offered = " or ".join(str(offer) for offer in self._session.config.profile.ike)
             return self._complain(now, *refusal(refused, "IKE", offered), refused.notify_type)
-        if notify(payloads, NotifyType.REDIRECT) is not None:
-            return self._complain(now, "the gateway redirects us to another one", "RFC 5685 3", NotifyType.REDIRECT)
         try:
+            redirect = notify(payloads, NotifyType.REDIRECT)
+            if redirect is not None:
+                return self._take_redirect(Redirect.parse(redirect), now)
             check(self.exchange, payloads)
             return self._derive(message, payloads, raw, now)
         except (WireError, CryptoError) as problem:
             return self._complain(now, f"the gateway's answer is not acceptable: {problem}", "RFC 7296 1.2", None)
+
+    def _take_redirect(self, redirect: Redirect, now: float) -> Progress:
+        """Our nonce in it shows that who sends us away has at least seen the request (RFC 5685 3)."""
+        if redirect.nonce != self._nonce:
+            sentence = "somebody redirects us to another gateway without knowing our nonce"
+            return self._complain(now, sentence, "RFC 5685 3", NotifyType.REDIRECT)
+        self._session.leave_for(redirect)
+        return Progress.DONE
 
     def _take_cookie(self, cookie: bytes, now: float) -> Progress:
         if cookie == self._cookie:  # a copy of the demand that our last request met

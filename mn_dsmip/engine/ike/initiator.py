@@ -11,13 +11,14 @@ from ...wire.ikev2_payloads import Notify, Payload
 from ..base import IPAddress, Random, UdpDatagram
 from .auth import AuthTask
 from .child import ChildTask, covers
-from .events import ChildSa, IkeFailed, InitiatorConfig, Refusal, Selectors
+from .events import ChildSa, IkeFailed, IkeRedirected, InitiatorConfig, Refusal, Selectors
 from .informational import DeleteChildTask, DeleteIkeTask, LivenessTask, answer_informational
 from .init import InitTask
 from .path import IKE_PORT, NAT_T_PORT, NON_ESP_MARKER, Path
+from .redirect import Redirect
 from .rekey_child import answer_rekey_child, rekeyed
 from .rekey_ike import answer_rekey_ike, is_ike_rekey
-from .rules import check
+from .rules import check, notify
 from .sa import Sa
 from .session import Session
 
@@ -73,6 +74,12 @@ class IkeInitiator(Session):
             self.emit(IkeFailed(self.name, self.path.remote, reason, clause, authentication, notify))
             super().close(reason, by_peer=False)
 
+    def leave_for(self, redirect: Redirect) -> None:
+        """The attempt ends, because another gateway is to serve us."""
+        if not self.closed:
+            self.emit(IkeRedirected(self.name, self.path.remote, redirect.gateway, established=False))
+            super().close("redirected", by_peer=True)
+
     def peer_signed(self, identity: bytes) -> bytes:
         """What the peer's AUTH covers, given the body of its ID payload."""
         assert self.chosen and self.chosen.prf and self.keys
@@ -99,6 +106,7 @@ class IkeInitiator(Session):
         try:
             if message.exchange == Exchange.INFORMATIONAL:
                 answer_informational(self, sa, message, payloads, now)
+                self._take_redirect(payloads)
             elif message.exchange == Exchange.CREATE_CHILD_SA and self.established:
                 self._create_child(sa, message, payloads, now)
             else:
@@ -108,6 +116,18 @@ class IkeInitiator(Session):
             self.counters["ike-malformed"] += 1
             sa.respond(message, [Notify(NotifyType.INVALID_SYNTAX)])
             self.close(f"the gateway's request is not acceptable: {problem}", by_peer=False)
+
+    def _take_redirect(self, payloads: tuple[Payload, ...]) -> None:
+        """The gateway wants to be rid of us: our user decides when (RFC 5685 5)."""
+        told = notify(payloads, NotifyType.REDIRECT)
+        if told is None or not self.established or self.closed:
+            return
+        try:
+            gateway = Redirect.parse(told).gateway
+        except WireError:
+            self.counters["ike-malformed"] += 1
+        else:
+            self.emit(IkeRedirected(self.name, self.path.remote, gateway, established=True))
 
     def _create_child(self, sa: Sa, message: Message, payloads: tuple[Payload, ...], now: float) -> None:
         if is_ike_rekey(payloads):

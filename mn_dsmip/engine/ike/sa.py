@@ -142,11 +142,11 @@ class Sa:
         self._outstanding = _Request(task, message_id, messages, now + self.session.timers.retransmission.delay(0))
         self.session.send(messages)
 
-    def report(self, kind: NotifyType) -> None:
-        """Tell the peer once why we take its last response for the end; nobody waits for an answer (2.21.2)."""
+    def report(self, payload: Payload) -> None:
+        """Tell the peer once that its last response is the end; nobody waits for an answer (2.21.2)."""
         assert self._outstanding
         message_id = self._outstanding.message_id + 1
-        self.session.send(self.build(Exchange.INFORMATIONAL, message_id, [Notify(kind)], is_response=False))
+        self.session.send(self.build(Exchange.INFORMATIONAL, message_id, [payload], is_response=False))
 
     def close(self) -> None:
         """Nothing more is asked and nothing more is answered, but for repetitions of the last response."""

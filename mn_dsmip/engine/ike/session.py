@@ -11,7 +11,6 @@ from collections.abc import Callable, Container
 
 from ...crypto.kdf import IkeKeys
 from ...wire.ikev2 import Message
-from ...wire.ikev2_numbers import NotifyType
 from ...wire.ikev2_payloads import Payload
 from ..base import Event, Random, UdpDatagram, earliest
 from .events import ChildSa, ChildSaClosed, ChildSaEstablished, IkeSaClosed, Timers
@@ -169,9 +168,9 @@ class Session:
         self.heard = now
         self.path = path if path.local == self.path.local else self.path
 
-    def report(self, kind: NotifyType) -> None:
-        """Tell the peer once why its last response is the end."""
-        self.current.report(kind)
+    def report(self, payload: Payload) -> None:
+        """Tell the peer once that its last response is the end."""
+        self.current.report(payload)
 
     def hurry(self, until: float) -> None:
         """Do not wait for an answer longer than ``until``."""
