@@ -144,9 +144,8 @@ class _Editor:
         for key, value in new.value if isinstance(new, MappingNode) else ():
             own = next((index for index, (at, _) in enumerate(old.value) if at.value == key.value), None)
             if is_null(value):
-                if own is None:
-                    raise self.values.fail(key, f"there is no {str(key.value)!r} to take away")
-                del old.value[own]
+                self.values.known(key, str(key.value), [str(at.value) for at, _ in old.value], "nothing to take away:")
+                old.value = [pair for index, pair in enumerate(old.value) if index != own]
             elif own is None:
                 old.value.append((key, value))
             elif key.value in FIELDWISE and isinstance(old.value[own][1], MappingNode):
