@@ -1,6 +1,6 @@
 -- SPDX-License-Identifier: GPL-2.0-or-later
--- Calls the dissector's parsers outside Wireshark. Each line on standard input is `module function argument…`, an argument
--- being hex:… (octets), a number, or a word; each line of output is the JSON list of results, or {"error": …}.
+-- Calls the parsers of the dissector outside Wireshark. Each line on standard input is `module function argument…`, an
+-- argument being hex:… (octets), a number, or a word; each line of output is the JSON list of results, or {"error": …}.
 
 local function quote(text)
   if text:find("[^\32-\126]") then

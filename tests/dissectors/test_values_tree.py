@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the dissector shows of built packets, through tshark, in one pass and in two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.dissectors.packets.carried_cases import EAP_AKA, ENCAPSULATED
+from tests.dissectors.packets.case import Case
+from tests.dissectors.packets.cases import CASES
+from tests.dissectors.packets.forge import CARE_OF, HOME_ADDRESS, HOME_AGENT, write
+from tests.dissectors.packets.mobility_cases import CHECKSUMS
+from tests.dissectors.packets.tshark import read, run
+
+PASSES = {"one pass": (), "two passes": ("-2",)}
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+@pytest.mark.parametrize("passes", PASSES.values(), ids=PASSES)
+def test_fields_are_those_of_the_table(case: Case, passes: tuple[str, ...], tmp_path: Path) -> None:
+    found = dict(enumerate(read(case, tmp_path, *passes), 1))
+    assert found == case.expected
+
+
+def test_names_instead_of_addresses_do_not_hide_the_checksum(tmp_path: Path) -> None:
+    """With name resolution Wireshark's Lua gives names for addresses."""
+    capture = write(tmp_path / "case.pcap", CHECKSUMS.frames)
+    hosts = "".join(f"{address} name{i}\n" for i, address in enumerate((HOME_ADDRESS, HOME_AGENT, CARE_OF)))
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "hosts").write_text(hosts)
+    shown = run(capture, "-N", "n", "-T", "fields", "-e", "dsmip.mh.checksum.status", "-e", "_ws.col.Source").stdout
+    assert shown.splitlines() == ["1\tname0", "0\tname0", "1\tname1", "1\tname0"]
+
+
+def test_wireshark_shows_nothing_less_than_without_the_dissector(tmp_path: Path) -> None:
+    """Its own fields of the same frames stay as they were; what is new stands beside them."""
+    for number, case in enumerate((CHECKSUMS, EAP_AKA)):
+        capture = write(tmp_path / f"{number}.pcap", case.frames)
+        keys = ["-o", f"uat:ikev2_decryption_table:{case.ike_keys}"] if case.ike_keys else []
+        names = ("mip6.csum", "mip6.mhtype", "mip6.bu.seqnr", "eap.aka.subtype.value", "ipv6.src", "udp.payload")
+        fields = [word for name in names for word in ("-e", name)]
+        plain = run(capture, *keys, "-T", "fields", *fields, script=None).stdout
+        assert run(capture, *keys, "-T", "fields", *fields).stdout.splitlines() != [""] * len(case.frames)
+        if case is CHECKSUMS:
+            plain = "\n".join(plain.splitlines()[:3])  # the last one is what only the dissector opens
+        assert plain.rstrip("\n") in run(capture, *keys, "-T", "fields", *fields).stdout
+
+
+def test_words_stand_beside_numbers(tmp_path: Path) -> None:
+    capture = write(tmp_path / "case.pcap", EAP_AKA.frames)
+    shown = run(capture, "-o", f"uat:ikev2_decryption_table:{EAP_AKA.ike_keys}", "-V", "-O", "dsmip").stdout
+    assert "Notification: 1031 (not subscribed to the requested service)" in shown
+    assert "Client error: unable to process packet (0)" in shown
+    assert "Checkcode: empty, no identity round took place" in shown
+
+
+def test_the_encapsulation_has_a_line_of_its_own(tmp_path: Path) -> None:
+    capture = write(tmp_path / "case.pcap", ENCAPSULATED.frames)
+    shown = run(capture, "-Y", "dsmip_udp", "-T", "fields", "-e", "frame.number", "-e", "frame.protocols").stdout
+    assert [line.split("\t")[0] for line in shown.splitlines()] == ["1", "2", "3"]
+    assert ":udp:dsmip_udp:ipv6" in shown and ":udp:dsmip_udp:ip" in shown
