@@ -22,9 +22,10 @@ from mn_dsmip.check.reading.keys import KeysError
 from mn_dsmip.check.report import data, github, junit, markdown, sarif
 from mn_dsmip.check.report.source import Source
 from mn_dsmip.check.report.text import Style, text
-from mn_dsmip.check.verdict import INCONCLUSIVE, PASS, Verdict
+from mn_dsmip.check.verdict import EVERY, INCONCLUSIVE, PASS, Verdict
 
 PASSED, FAILED = 0, 1
+DETAILED = 25  # UEs that pass and of which steps and rules are kept for the text
 FORMATS = ("text", "json", "junit", "sarif", "markdown")
 
 
@@ -101,7 +102,8 @@ def check(options: Parser, arguments: argparse.Namespace) -> int:
         options.error(f"only one format can be printed, not {' and '.join(printed)}: write the others with FORMAT=PATH")
     given = find_input(arguments.capture, arguments.keys)
     flow = find_flow(arguments.flow, given.folder)
-    detail = given.is_run or any(name != "text" for name, _ in arguments.format)
+    lists_all = given.is_run or any(name != "text" for name, _ in arguments.format)
+    detail = EVERY if lists_all else DETAILED
     verdict, source = judge_capture(given, flow, reader=arguments.reader, detail=detail)
     tell = Teller(verdict, source, arguments.allow_unseen)
     for name, path in arguments.format:

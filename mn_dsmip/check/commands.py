@@ -13,8 +13,10 @@ from mn_dsmip.check.arguments import Parser, add_flow, add_reading
 from mn_dsmip.check.cli import guarded, show
 from mn_dsmip.check.inputs import STANDARD_INPUT, InputError, find_flow, find_input
 from mn_dsmip.check.judging import judge_capture
+from mn_dsmip.check.report.clauses import clauses
 from mn_dsmip.check.report.source import Source
 from mn_dsmip.check.report.text import WORDS
+from mn_dsmip.check.rules import RULES
 from mn_dsmip.check.verdict import Verdict
 
 DONE = 0
@@ -59,7 +61,7 @@ def _report(_: Parser, arguments: argparse.Namespace) -> int:
     flow = find_flow(arguments.flow, given.folder)
     keep = max(arguments.ues, arguments.ue or 0) if arguments.svg else arguments.ues
     verdict, source = judge_capture(given, flow, reader=arguments.reader, keep=keep)
-    made = _drawing(verdict, source, arguments.ue) if arguments.svg else page(verdict, source)
+    made = _drawing(verdict, source, arguments.ue) if arguments.svg else page(verdict, source, clauses(verdict, RULES))
     output = arguments.output or Path("ladder.svg" if arguments.svg else "report.html")
     if output == STANDARD_INPUT:
         show(made)

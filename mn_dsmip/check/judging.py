@@ -16,11 +16,11 @@ from mn_dsmip.check.reading.dissect import dissect
 from mn_dsmip.check.report.source import Source
 from mn_dsmip.check.rules import RULES
 from mn_dsmip.check.separate import separate
-from mn_dsmip.check.verdict import Verdict, judge_session
+from mn_dsmip.check.verdict import EVERY, Verdict, judge_session
 
 
 def judge_capture(
-    given: Input, flow: Flow, *, reader: str = "auto", detail: bool = True, keep: int = 0
+    given: Input, flow: Flow, *, reader: str = "auto", detail: int = EVERY, keep: int = 0
 ) -> tuple[Verdict, Source]:
     """Judge a capture; `detail` and `keep` as for `Verdict`. InputError when it cannot be read."""
     verdict = Verdict(flow, detail=detail, keep=keep)
@@ -37,9 +37,9 @@ def _judge(file: Path, given: Input, verdict: Verdict, reader: str) -> tuple[int
         raise InputError(f"{error.name or 'pyshark'} is missing: pip install pyshark") from error
     packets, start, messages = 0, 0.0, []
     try:
-        for packet in reading.read(file, given.keys):
+        for packet in reading.read(file, given.keys, reader):
             packets += 1
-            start = start or packet.time
+            start = start or packet.time - float(packet.text("frame.time_relative") or 0)
             message = dissect(packet)
             if message is not None:
                 messages.append(message)

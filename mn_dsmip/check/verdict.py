@@ -11,6 +11,7 @@ to be told about: a capture may have thousands of sessions.
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -25,6 +26,7 @@ from mn_dsmip.check.session import Session
 
 PASS, FAIL, INCONCLUSIVE = "pass", "fail", "inconclusive"
 SEVERITIES = ("violation", "warning", "note")
+EVERY = sys.maxsize
 FAILING = (Outcome.DIFFERENT, Outcome.MISSING, Outcome.FORBIDDEN)
 
 
@@ -202,12 +204,12 @@ def _unseen(judgement: Judgement) -> Iterable[Unseen]:
 class Verdict:
     """A whole capture judged, session by session as they end.
 
-    `detail` lists every step and rule also of sessions that pass; of each verdict the first `keep` sessions stay with
-    all their messages.
+    Every step and rule is listed of sessions that do not pass, and of the first `detail` that do; of each verdict the
+    first `keep` sessions stay with all their messages.
     """
 
     flow: Flow
-    detail: bool = True
+    detail: int = EVERY
     keep: int = 0
     records: list[Record] = field(default_factory=list)
     counts: Counter[str] = field(default_factory=Counter)
@@ -223,7 +225,7 @@ class Verdict:
         self.found |= judgement.found
         self.step_outcomes.update((one.step.name, one.outcome.value) for one in judgement.match.results)
         self.rule_outcomes.update((one.rule.ident, one.outcome) for one in judgement.rules)
-        record = judgement.record(detail=self.detail or verdict != PASS, keep=kept)
+        record = judgement.record(detail=verdict != PASS or self.counts[PASS] <= self.detail, keep=kept)
         self.records.append(record)
         return record
 

@@ -192,7 +192,7 @@ def test_sessions_that_pass_are_only_counted(forged: Case) -> None:
     """Without `keep` no session stays, and without `detail` not the steps of those that pass."""
     verdict, source = judged_file(forged.capture, forged.keys)
     (judgement,) = verdict.judgements
-    counted = Verdict(verdict.flow, detail=False)
+    counted = Verdict(verdict.flow, detail=0)
     record = counted.add(judgement)
     assert (counted.verdict, counted.judgements, record.steps, record.rules) == ("pass", [], (), ())
     assert record.steps_done == record.steps_asked > 20

@@ -14,11 +14,13 @@ import pytest
 
 from mn_dsmip.check import cli, command
 from mn_dsmip.check.model import Message
+from mn_dsmip.check.report.clauses import Clause, cited, clauses
 from mn_dsmip.check.report.ladder import BOUND, DETACH, DISCOVERY, SECURITY, ladder
 from mn_dsmip.check.report.page import page
 from mn_dsmip.check.report.source import Source
 from mn_dsmip.check.report.story import bindings, spans
 from mn_dsmip.check.report.svg import svg
+from mn_dsmip.check.rules import RULES
 from mn_dsmip.check.verdict import Verdict
 from tests.check import damage
 from tests.check.browser import Browser
@@ -51,6 +53,10 @@ def bad(forged: Case, tmp_path_factory: pytest.TempPathFactory) -> tuple[Verdict
     return judged([*later[:place], again, *later[place:]]), Source(capture, forged.keys, 32, messages[0].time)
 
 
+def drawn_page(verdict: Verdict, source: Source) -> str:
+    return page(verdict, source, clauses(verdict, RULES))
+
+
 def opened(browser: Browser, made: str, file: Path, width: int = WIDE, **how: bool) -> Browser:
     file.write_text(made, encoding="utf-8", errors="backslashreplace")
     browser.problems.clear()
@@ -71,7 +77,7 @@ def count(browser: Browser, selector: str) -> int:
 def test_the_page_opens_and_fits(
     browser: Browser, bad: tuple[Verdict, Source], tmp_path: Path, width: int, dark: bool
 ) -> None:
-    opened(browser, page(*bad), tmp_path / "report.html", width, dark=dark)
+    opened(browser, drawn_page(*bad), tmp_path / "report.html", width, dark=dark)
     assert browser.run(FITS)
     browser.run("for (const row of document.querySelectorAll('details')) row.open = true")
     assert browser.run(FITS)
@@ -84,7 +90,7 @@ def test_the_page_opens_and_fits(
 def test_arrows_go_where_messages_went(browser: Browser, bad: tuple[Verdict, Source], tmp_path: Path) -> None:
     """Every row has its arrow between the life lines of its two roles, and points to the receiver."""
     drawn = ladder(bad[0].records[0], bad[0].flow, bad[1])
-    opened(browser, page(*bad), tmp_path / "report.html")
+    opened(browser, drawn_page(*bad), tmp_path / "report.html")
     rows = [row for row in drawn.rows if not row.more]
     assert count(browser, ".arrow") == len(rows) > 25
     heads = browser.run(
@@ -101,7 +107,7 @@ def test_arrows_go_where_messages_went(browser: Browser, bad: tuple[Verdict, Sou
 
 
 def test_what_is_wrong_is_in_its_place(browser: Browser, bad: tuple[Verdict, Source], tmp_path: Path) -> None:
-    opened(browser, page(*bad), tmp_path / "report.html")
+    opened(browser, drawn_page(*bad), tmp_path / "report.html")
     assert browser.run("document.querySelector('h1').textContent") == "bad.pcapng against initial-attach"
     assert count(browser, ".findings .violation") >= 3
     wrong = browser.run("[...document.querySelectorAll('.row.has-violation')].map(x => x.textContent)")
@@ -116,7 +122,7 @@ def test_what_is_wrong_is_in_its_place(browser: Browser, bad: tuple[Verdict, Sou
 
 def test_content_on_demand(browser: Browser, bad: tuple[Verdict, Source], tmp_path: Path) -> None:
     """A message opens by a click, all of them by a button, and a link from a finding opens its message."""
-    opened(browser, page(*bad), tmp_path / "report.html")
+    opened(browser, drawn_page(*bad), tmp_path / "report.html")
     content = "[...document.querySelectorAll('.row.mobility')].map(x => x.innerText).join('')"
     assert "alternate_care_of_address" not in browser.run(content)
     browser.run("document.querySelector('.row.mobility summary').click()")
@@ -137,7 +143,7 @@ def test_content_on_demand(browser: Browser, bad: tuple[Verdict, Source], tmp_pa
 def test_markup_from_the_wire_stays_text(browser: Browser, good: list[Message], tmp_path: Path) -> None:
     spoiled = [replace(one, fields={**one.fields, "id_i": HOSTILE}) if one.get("id_i") else one for one in good]
     source = Source(tmp_path / "<b>x.pcapng", None, len(spoiled), spoiled[0].time)
-    opened(browser, page(judged(spoiled), source), tmp_path / "report.html")
+    opened(browser, drawn_page(judged(spoiled), source), tmp_path / "report.html")
     assert count(browser, "img") == 0 and count(browser, "script") == 1 and count(browser, "h1 b") == 0
     assert browser.run("document.title") == "PASS: <b>x.pcapng against initial-attach"
     assert HOSTILE.partition("\x1b")[0] in browser.run("document.body.textContent")
@@ -146,7 +152,7 @@ def test_markup_from_the_wire_stays_text(browser: Browser, good: list[Message], 
 
 def test_it_prints(browser: Browser, bad: tuple[Verdict, Source], tmp_path: Path) -> None:
     """On paper: white, without buttons, on pages."""
-    opened(browser, page(*bad), tmp_path / "report.html", dark=True)
+    opened(browser, drawn_page(*bad), tmp_path / "report.html", dark=True)
     browser.size(WIDE, dark=True, media="print")
     assert browser.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert browser.run("[...document.querySelectorAll('button')].every(x => !x.offsetHeight)")
@@ -188,7 +194,9 @@ def test_many_ues_say_which_are_shown(
 
 
 def test_a_capture_with_nothing_has_a_page(browser: Browser, tmp_path: Path) -> None:
-    opened(browser, page(judged([]), Source(Path("empty.pcapng"), None, 0, 0.0)), tmp_path / "report.html", NARROW)
+    opened(
+        browser, drawn_page(judged([]), Source(Path("empty.pcapng"), None, 0, 0.0)), tmp_path / "report.html", NARROW
+    )
     assert "Nothing of the flow was found" in browser.run("document.body.textContent")
     assert browser.problems == [] and browser.run(FITS)
 
@@ -233,3 +241,43 @@ def test_only_what_can_be_drawn(forged: Case, capsys: pytest.CaptureFixture[str]
         output = capsys.readouterr()
         assert output.err.startswith(f"mn-dsmip report: {says}") and output.err.count("\n") == 1
     assert cli.main([str(tmp_path / "none.pcap")]) == 2
+
+
+# -- coverage by clause
+
+
+@pytest.mark.parametrize(
+    ("clause", "names"),
+    [
+        ("RFC 6275 9.5.4, 11.7.3", [("RFC 6275", "9.5.4"), ("RFC 6275", "11.7.3")]),
+        ("TS 24.303 4.1, RFC 4877 3: inside ESP", [("TS 24.303", "4.1"), ("RFC 4877", "3")]),
+        ("TS 24.303 A.2", [("TS 24.303", "A.2")]),
+        ("TS 23.402 6.5.2 step 6, RFC 7296 1.4.1", [("TS 23.402", "6.5.2"), ("RFC 7296", "1.4.1")]),
+        ("RFC 4303", [("RFC 4303", "")]),
+        ("this flow is one without reallocation, TS 23.402 6.10", [("TS 23.402", "6.10")]),
+        ("our operator's limit", []),
+    ],
+)
+def test_what_a_clause_cites(clause: str, names: list[tuple[str, str]]) -> None:
+    assert cited(clause) == names
+
+
+def test_states_of_clauses(bad: tuple[Verdict, Source], good: list[Message]) -> None:
+    def states(verdict: Verdict) -> dict[tuple[str, str], Clause]:
+        return {(one.document, one.section): one for one in clauses(verdict, RULES)}
+
+    well, wrong = states(judged(good)), states(bad[0])
+    assert set(well) == set(wrong) and len(well) > 40
+    assert {one.state for one in well.values()} == {"passed", "not exercised"}
+    number = wrong["RFC 6275", "9.5.4"]
+    assert (well["RFC 6275", "9.5.4"].state, number.state) == ("passed", "failed")
+    assert number.checks["step registration-acknowledged: sequence"] == number.checks["rule I2"] == "failed"
+    assert number.checks["step registration-acknowledged: type2_routing"] == "passed"
+
+
+def test_coverage_on_the_page(browser: Browser, bad: tuple[Verdict, Source], tmp_path: Path) -> None:
+    opened(browser, drawn_page(*bad), tmp_path / "report.html", NARROW)
+    documents = browser.run("[...document.querySelectorAll('#coverage summary b')].map(x => x.textContent)")
+    assert documents == sorted(set(documents), key=documents.index) and "RFC 6275" in documents
+    browser.run("for (const one of document.querySelectorAll('#coverage details')) one.open = true")
+    assert browser.run(FITS)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from mn_dsmip.check.flow.elements import NOWHERE
 from mn_dsmip.check.flow.language import Flow, Step
-from mn_dsmip.check.flow.match import Outcome, StepResult
+from mn_dsmip.check.flow.match import Difference, Outcome, StepResult
 from mn_dsmip.check.report.source import Source
 from mn_dsmip.check.rules.rule import Check, Rule
 from mn_dsmip.check.verdict import Problem, Record
@@ -146,10 +146,14 @@ def _short(file: Path) -> str:
 def _nearest(result: StepResult, source: Source) -> str:
     if result.nearest is None:
         return "there is none in the capture"
-    why = "; ".join(
-        f"{one.condition.field} is {one.actual} instead of {one.expected}" for one in result.nearest_differences
-    )
+    why = "; ".join(map(_unlike, result.nearest_differences))
     return f"{source.name(result.nearest)}, but {why or 'it comes at the wrong place'}"
+
+
+def _unlike(one: Difference) -> str:
+    if one.condition.field == "step":
+        return f"that is step {one.actual}"
+    return f"{one.condition.field} is {one.actual} instead of {one.expected}"
 
 
 def wanted(step: Step) -> str:

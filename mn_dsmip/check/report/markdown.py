@@ -26,7 +26,7 @@ def _lines(verdict: Verdict, source: Source) -> Iterator[str]:
     yield f"## {word}: {escaped(source.capture.name)} against {escaped(verdict.flow.name)}"
     yield ""
     yield f"{escaped(verdict.flow.title)}. " * bool(verdict.flow.title) + (
-        f"{source.packets} packets, " + ("with keys." if source.keys else f"{escaped(NO_KEYS)}.")
+        f"{source.packets} packets judged, " + ("with keys." if source.keys else f"{escaped(NO_KEYS)}.")
     )
     if not verdict.found:
         yield ""

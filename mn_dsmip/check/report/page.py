@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from html import escape
+from itertools import groupby
 from pathlib import Path
 
 import mn_dsmip
 from mn_dsmip.check.flow.language import show
 from mn_dsmip.check.model import Message
+from mn_dsmip.check.report.clauses import FAILED, NOT_EXERCISED, PASSED, UNSEEN, Clause, counted
 from mn_dsmip.check.report.findings import Detail, Finding, findings, folded
 from mn_dsmip.check.report.ladder import Ladder, Row, ladder
 from mn_dsmip.check.report.source import Source, frames, printable
@@ -25,6 +28,7 @@ from mn_dsmip.check.verdict import PASS, Record, Verdict
 HERE = Path(__file__).parent
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src"
 MAX_ROWS = 500  # UEs in the table
+STATES = {FAILED: "fail", PASSED: "pass", UNSEEN: "inconclusive", NOT_EXERCISED: "note"}
 PHASE_TONES = {
     "Access": "access",
     "Home agent discovery": "discovery",
@@ -36,8 +40,8 @@ PHASE_TONES = {
 }
 
 
-def page(verdict: Verdict, source: Source, coverage: str = "") -> str:
-    """The whole document; `coverage` is a section of HTML to end with."""
+def page(verdict: Verdict, source: Source, covered: list[Clause]) -> str:
+    """The whole document; `covered` are the clauses to end with."""
     script = (HERE / "page.js").read_text(encoding="utf-8")
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     title = f"{WORDS[verdict.verdict]}: {source.capture.name} against {verdict.flow.name}"
@@ -51,7 +55,7 @@ def page(verdict: Verdict, source: Source, coverage: str = "") -> str:
         f'<link rel="icon" href="data:,"><title>{text(title)}</title><style>{style}</style></head><body><main>',
         *_summary(verdict, source),
         *(part for one in shown for part in _Ue(one, verdict, source).parts()),
-        coverage,
+        *_coverage(covered),
         f'<p class="soft small">Made by mn-dsmip {text(mn_dsmip.__version__)}.</p>',
         f"</main><script>{script}</script></body></html>\n",
     ]
@@ -80,7 +84,7 @@ def _summary(verdict: Verdict, source: Source) -> Iterator[str]:
     facts = {
         "capture": source.capture,
         "flow": verdict.flow.file,
-        "packets": source.packets,
+        "packets judged": source.packets,
         "keys": source.keys or NO_KEYS,
         "UEs": f"{len(verdict.records)}: {counts}" if len(verdict.records) != 1 else "",
     }
@@ -326,6 +330,44 @@ class _Ue:
         ]
         head = ("", "time", "what", "care-of address", "sequence", "asked", "flags", "status", "granted")
         yield table(head, rows)
+
+
+def _coverage(covered: list[Clause]) -> Iterator[str]:
+    """A table of clauses for each document, folded up where all is well."""
+    if not covered:
+        return
+    yield '<section class="card" id="coverage"><h2>Coverage by clause</h2>'
+    yield '<p class="soft">Clauses that the flow and the rules cite, by how they fared in this capture.</p>'
+    counts = counted(covered)
+    shares = "".join(
+        f'<span class="{STATES[state]}" style="flex:{counts[state]}" title="{counts[state]} {state}"></span>'
+        for state in STATES
+        if counts[state]
+    )
+    yield f'<div class="shares">{shares}</div><p class="small">{_counts(counts)}</p>'
+    for document, group in groupby(covered, key=lambda one: one.document):
+        own = list(group)
+        opened = " open" if any(one.state == FAILED for one in own) else ""
+        yield f'<details class="document"{opened}><summary><b>{text(document)}</b> '
+        yield f'<span class="small">{_counts(counted(own))}</span></summary>'
+        rows = [
+            (
+                text(one.section or "–"),
+                f'<span class="tone {STATES[one.state]}">{one.state}</span>',
+                "; ".join(
+                    f'<span class="tone {STATES[state]}">{text(name)}</span>' if state == FAILED else text(name)
+                    for name, state in one.checks.items()
+                ),
+            )
+            for one in own
+        ]
+        yield table(("clause", "", "checked by"), rows) + "</details>"
+    yield "</section>"
+
+
+def _counts(counts: Counter[str]) -> str:
+    told = (f'<span class="tone {STATES[one]}">{counts[one]} {one}</span>' for one in STATES if counts[one])
+    return " · ".join(told)
 
 
 def _pills(row: Row) -> str:

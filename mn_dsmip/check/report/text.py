@@ -82,7 +82,7 @@ class _Text:
         yield self.style.paint(COLOURS[verdict.verdict], word) + lines[0][len(word) :]
         yield from lines[1:]
         keys = f"keys from {source.keys}" if source.keys else NO_KEYS
-        told = [flow.title, f"{source.packets} packets, {keys}"]
+        told = [flow.title, f"{source.packets} packets judged, {keys}"]
         if len(verdict.records) > 1:
             counts = ", ".join(f"{verdict.counts[one]} {one}" for one in WORDS if verdict.counts[one])
             told.append(f"{len(verdict.records)} UEs: {counts}")
