@@ -77,6 +77,7 @@ class Forger:
     subscriber: Subscriber = PUBLISHED
     start: float = 1_800_000_000.0
     frames: list[Frame] = field(default_factory=list)
+    more_attributes: bytes = b""  # of the first request's configuration payload
     _clock: float = 0.0
     _ike_iv: int = 0
     _esp_sequence: dict[int, int] = field(default_factory=dict)
@@ -169,28 +170,32 @@ class Forger:
     def ike_auth(self) -> None:
         """IDi without AUTH, EAP-AKA, AUTH by MSK; the answer carries one home prefix."""
         subscriber = self.subscriber
-        nai = f"0{subscriber.imsi}@nai.epc.mnc001.mcc001.3gppnetwork.org".encode()
-        id_r = (36, b"\x02\0\0\0" + subscriber.apn.encode())
-        anything = selectors(44, IPv6Address(0), IPv6Address(2**128 - 1))
-        home_agent = selectors(45, subscriber.home_agent, subscriber.home_agent)
-        ask = (47, bytes.fromhex("0100000000100000000a0000"))
         grant = b"\x02\0\0\0" + struct.pack("!HHI", 16, 21, 86400) + subscriber.prefix.network_address.packed + b"\x40"
         grant += struct.pack("!HH", 10, 16) + IPv6Address("2001:db8:aaaa::53").packed
-        transport = notify(16391)
-        proposals = [esp_proposal(spi) for spi in subscriber.first_spis]
-        self.sealed(
-            "ike-auth-1-request", 35, True, False,
-            (35, b"\x03\0\0\0" + nai), id_r, ask, transport, proposals[0], anything, home_agent,
-        )  # fmt: skip
+        narrowed = selectors(44, subscriber.prefix.network_address, subscriber.prefix.broadcast_address)
+        child = (notify(16391), esp_proposal(subscriber.first_spis[1]), narrowed, self._home_agent_selectors())
+        self.ike_auth_rounds(self.first_request(), ((47, grant), *child))
+
+    def first_request(self) -> tuple[tuple[int, bytes], ...]:
+        """What the first IKE_AUTH asks for: a home prefix, a name server, and an SA for the Mobility Header."""
+        ask = (47, bytes.fromhex("0100000000100000000a0000") + self.more_attributes)
+        anything = selectors(44, IPv6Address(0), IPv6Address(2**128 - 1))
+        return ask, notify(16391), esp_proposal(self.subscriber.first_spis[0]), anything, self._home_agent_selectors()
+
+    def _home_agent_selectors(self) -> tuple[int, bytes]:
+        return selectors(45, self.subscriber.home_agent, self.subscriber.home_agent)
+
+    def ike_auth_rounds(self, asked: tuple[tuple[int, bytes], ...], given: tuple[tuple[int, bytes], ...]) -> None:
+        """The three rounds; `asked` follows the identities of the first, `given` the AUTH of the last."""
+        subscriber = self.subscriber
+        nai = f"0{subscriber.imsi}@nai.epc.mnc001.mcc001.3gppnetwork.org".encode()
+        id_r = (36, b"\x02\0\0\0" + subscriber.apn.encode())
+        self.sealed("ike-auth-1-request", 35, True, False, (35, b"\x03\0\0\0" + nai), id_r, *asked)
         self.sealed("ike-auth-1-response", 35, False, True, id_r, (39, AUTH_HA_SIGNATURE), (48, EAP_CHALLENGE))
         self.sealed("ike-auth-2-request", 35, True, False, (48, EAP_RESPONSE))
         self.sealed("ike-auth-2-response", 35, False, True, (48, EAP_SUCCESS))
         self.sealed("ike-auth-3-request", 35, True, False, (39, AUTH_UE))
-        narrowed = selectors(44, subscriber.prefix.network_address, subscriber.prefix.broadcast_address)
-        self.sealed(
-            "ike-auth-3-response", 35, False, True,
-            (39, AUTH_HA), (47, grant), transport, proposals[1], narrowed, home_agent,
-        )  # fmt: skip
+        self.sealed("ike-auth-3-response", 35, False, True, (39, AUTH_HA), *given)
 
     def create_child_sa(self) -> None:
         """A transport-mode SA between home address and home agent for the Mobility Header (RFC 4877 7.3)."""
@@ -265,6 +270,9 @@ class Forger:
 
     def ping6(self, number: int = 1) -> bytes:
         return self._echo6(128, number)
+
+    def pong6(self, number: int = 1) -> bytes:
+        return self._echo6(129, number)
 
     def _echo6(self, kind: int, number: int) -> bytes:
         ends = (self.subscriber.home_address, self.subscriber.correspondent)
