@@ -20,8 +20,10 @@ from mn_dsmip.check.inputs import Input, InputError, find_flow, find_input, ship
 from mn_dsmip.check.judging import judge_capture
 from mn_dsmip.check.reading.keys import KeysError
 from mn_dsmip.check.report import data, github, junit, markdown, sarif
+from mn_dsmip.check.report.clauses import clauses, summary
 from mn_dsmip.check.report.source import Source
 from mn_dsmip.check.report.text import Style, text
+from mn_dsmip.check.rules import RULES
 from mn_dsmip.check.verdict import EVERY, INCONCLUSIVE, PASS, Verdict
 
 PASSED, FAILED = 0, 1
@@ -123,19 +125,20 @@ class Teller:
 
     def __init__(self, verdict: Verdict, source: Source, allow_unseen: bool) -> None:
         self.verdict, self.source, self.allow_unseen = verdict, source, allow_unseen
+        self.covered = clauses(verdict, RULES)
 
     def written(self, name: str, style: Style | None = None) -> str:
         """The report in one format; `style` is for text that goes to a terminal."""
         verdict, source = self.verdict, self.source
         if name == "json":
-            return data.written(verdict, source)
+            return data.written(verdict, source, self.covered)
         if name == "junit":
             return junit.junit(verdict, source, allow_unseen=self.allow_unseen)
         if name == "sarif":
             return sarif.sarif(verdict, source, allow_unseen=self.allow_unseen)
         if name == "markdown":
-            return markdown.markdown(verdict, source)
-        return text(verdict, source, style)
+            return markdown.markdown(verdict, source, summary(self.covered))
+        return text(verdict, source, style, summary(self.covered))
 
 
 def terminal_style() -> Style:

@@ -183,7 +183,7 @@ def test_many_ues_are_one_line_each(
     assert sum(line.startswith("UE ") and ": FAIL  " in line for line in lines) == 1
     assert not any(line.startswith("UE ") and ": PASS  " in line for line in lines)
     at = next(index for index, line in enumerate(lines) if re.match("UE  verdict  steps ", line))
-    rows = lines[at + 1 :]
+    rows = lines[at + 1 : lines.index("", at)]
     assert [row.split()[:2] for row in rows] == [["1", "PASS"], ["2", "FAIL"], ["3", "PASS"]]
     assert all("@nai.epc.mnc" in row for row in rows)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ OUTCOMES = {
     "not exercised": NOT_EXERCISED,
     "skipped": NOT_EXERCISED,
 }
+MOST_NAMED = 8
 CITED = re.compile(r"(?P<document>(?:RFC|TS) \d+(?:\.\d+)?)|(?P<section>\b(?:[A-Z]\.)?\d+(?:\.\d+)*\b|\bAnnex [A-Z]\b)")
 NO_SECTION = re.compile(r"\b(?:step|item|table|type|option|status|figure) \d[\w.-]*", re.IGNORECASE)
 
@@ -73,9 +75,12 @@ def counted(found: Iterable[Clause]) -> Counter[str]:
 
 
 def summary(found: list[Clause]) -> str:
-    """In one line."""
+    """In one line; the failed ones by name."""
     counts = counted(found)
-    return ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    told = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
+    failed = [f"{one.document} {one.section}".strip() for one in found if one.state == FAILED]
+    more = ", ..." if failed[MOST_NAMED:] else ""
+    return f"{len(found)} clauses cited: {told}" + (f" ({', '.join(failed[:MOST_NAMED])}{more})" if failed else "")
 
 
 def _rules(verdict: Verdict, rules: Iterable[Rule]) -> Iterator[tuple[str, str, str]]:
@@ -117,4 +122,4 @@ def _states(outcomes: Counter[tuple[str, str]]) -> dict[str, str]:
 
 
 def _order(text: str) -> list[tuple[int, str]]:
-    return [(int(one), "") if one.isdigit() else (-1, one) for one in re.findall(r"\d+|[^\d.\s]+", text)]
+    return [(int(one), "") if one.isdigit() else (sys.maxsize, one) for one in re.findall(r"\d+|[^\d.\s]+", text)]

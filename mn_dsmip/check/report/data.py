@@ -7,6 +7,7 @@ import json
 from typing import Any
 
 import mn_dsmip
+from mn_dsmip.check.report.clauses import Clause
 from mn_dsmip.check.report.findings import Finding, findings
 from mn_dsmip.check.report.source import Source
 from mn_dsmip.check.verdict import Record, StepLine, Verdict
@@ -16,9 +17,12 @@ VERSION = 1
 # Any below: JSON is made of whatever json.dumps takes.
 
 
-def written(verdict: Verdict, source: Source, more: dict[str, Any] | None = None) -> str:
-    """The report as a text that ends with a new line; `more` are further members."""
-    return json.dumps(as_json(verdict, source) | (more or {}), indent=2) + "\n"
+def written(verdict: Verdict, source: Source, covered: list[Clause]) -> str:
+    """The report as a text that ends with a new line."""
+    clauses = [
+        {"document": one.document, "section": one.section, "state": one.state, "checks": one.checks} for one in covered
+    ]
+    return json.dumps(as_json(verdict, source) | {"clauses": clauses}, indent=2) + "\n"
 
 
 def as_json(verdict: Verdict, source: Source) -> dict[str, Any]:

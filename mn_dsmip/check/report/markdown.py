@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from mn_dsmip.check.report.findings import Finding, findings, folded
 from mn_dsmip.check.report.source import Source, frames, printable
@@ -16,9 +16,12 @@ MAX_ROWS = 100  # a comment has an end
 SPECIAL = re.compile(r"([\\`*_\[\]<>#|~$&@])")
 
 
-def markdown(verdict: Verdict, source: Source, extra: Iterable[str] = ()) -> str:
-    """The report in GitHub's Markdown; `extra` are lines to end with."""
-    return "\n".join([*_lines(verdict, source), *extra]).rstrip("\n") + "\n"
+def markdown(verdict: Verdict, source: Source, covered: str = "") -> str:
+    """The report in GitHub's Markdown; `covered` says what of the standards was exercised."""
+    lines = list(_lines(verdict, source))
+    if covered and verdict.found:
+        lines += ["", f"Coverage: {escaped(covered)}."]
+    return "\n".join(lines) + "\n"
 
 
 def _lines(verdict: Verdict, source: Source) -> Iterator[str]:

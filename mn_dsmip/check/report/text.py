@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import textwrap
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from mn_dsmip.check.report.findings import Finding, findings, folded
@@ -47,9 +47,13 @@ class Style:
         )
 
 
-def text(verdict: Verdict, source: Source, style: Style | None = None, extra: Iterable[str] = ()) -> str:
-    """The report for people; `extra` are lines to end with."""
-    return "\n".join([*_Text(verdict, source, style or Style()).lines(), *extra]) + "\n"
+def text(verdict: Verdict, source: Source, style: Style | None = None, covered: str = "") -> str:
+    """The report for people; `covered` says what of the standards was exercised."""
+    style = style or Style()
+    lines = list(_Text(verdict, source, style).lines())
+    if covered and verdict.found:
+        lines += ["", *style.wrap("Coverage: ", covered)]
+    return "\n".join(lines) + "\n"
 
 
 class _Text:
