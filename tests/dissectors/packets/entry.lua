@@ -6,7 +6,7 @@ package.path = here .. "dissectors/?.lua;" .. package.path
 
 local mobility = require("dsmip.mobility")
 local safe_call = require("dsmip.safe_call")
-local parts = { require("dsmip.mobility_tree"), require("dsmip.dhcpv6_tree"), require("dsmip.ike_tree") }
+local parts = { require("dsmip.mobility_tree"), require("dsmip.dhcpv6_tree"), (require("dsmip.ike_tree")) }
 
 local proto = Proto("dsmip", "DS-MIPv6")
 local ctx = { proto = proto, field = {}, expert = {} }
@@ -44,15 +44,19 @@ local function add(list, number, item)
 end
 
 local function wrap(table_name, pattern, name, note)
-  local dissectors = DissectorTable.get(table_name)
-  local original, wrapper = dissectors:get_dissector(pattern), Proto(name, name)
+  local dissectors, wrapper, original = DissectorTable.get(table_name), Proto(name, name), nil
   function wrapper.dissector(tvb, pinfo, tree)
     local range = tvb:range(0, tvb:captured_len())
     local length = safe_call.call(original, tvb, pinfo, tree)
     note(pinfo, { range = range, octets = range:raw(), cut = tvb:reported_len() > tvb:captured_len() }, length)
     return length
   end
-  dissectors:set(pattern, wrapper)
+  ctx.on_init(function() -- not before: preferences, applied after Lua is loaded, set the ports anew in 4.4
+    local current = dissectors:get_dissector(pattern)
+    if tostring(current) == name:upper() then return end
+    original = current
+    dissectors:set(pattern, wrapper)
+  end)
 end
 
 wrap("ip.proto", 135, "dsmip_test_mh", function(pinfo, header, length)
