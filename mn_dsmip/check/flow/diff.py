@@ -83,8 +83,7 @@ def diff(first: Session, second: Session) -> Parting:
             return Parting(number, last, mine, its, fields)
         last = mine, its
     number = min(len(one.messages), len(other.messages))
-    rest = (next(iter(traced.messages[number:]), None) for traced in (one, other))
-    return Parting(number, last, *rest)
+    return Parting(number, last, one.at(number), other.at(number))
 
 
 class _Traced:
@@ -95,6 +94,9 @@ class _Traced:
         self.messages = telling(session)
         self.known: dict[str, dict[object, int]] = {}
         self.last_sequence: dict[str, int] = {}
+
+    def at(self, number: int) -> Message | None:
+        return self.messages[number] if number < len(self.messages) else None
 
     def token(self, message: Message) -> tuple[str, str, str]:
         """What the message is, and between whom."""
