@@ -268,5 +268,7 @@ def test_port_4500_has_the_non_esp_marker() -> None:
     pair.initiator.path = pair.initiator.path._replace(local_port=4500, remote_port=4500)
     pair.established()
     assert all(each.payload.startswith(NON_ESP_MARKER) and each.payload[4:12] != bytes(8) for _, each in pair.wire)
-    pair.responder.receive_datagram(UdpDatagram(UE, 4500, GATEWAY, 4500, b"\xff"), pair.now)  # RFC 3948 2.3 keepalive
+    pair.responder.receive_datagram(UdpDatagram(UE, 4500, GATEWAY, 4500, b"\xff"), pair.now)  # a keepalive
+    assert not pair.responder.counters
+    pair.responder.receive_datagram(UdpDatagram(UE, 4500, GATEWAY, 4500, b"\xff\xff"), pair.now)
     assert pair.responder.counters == {"ike-no-marker": 1}

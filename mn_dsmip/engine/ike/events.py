@@ -41,6 +41,8 @@ class Timers:
     """Keys of an IKE SA are replaced before that; 0 never replaces them (RFC 7296 2.8)."""
     child_lifetime: float = 3600.0
     """The same for child SAs."""
+    nat_keepalive: float = 20.0
+    """Who is behind a NAT sends an octet after so long a silence of its own; 0 never (RFC 3948 4)."""
     again: float = 10.0
     """What the peer refuses with TEMPORARY_FAILURE is tried again after that (RFC 7296 2.25)."""
 

@@ -153,6 +153,7 @@ class InitTask:
         sa.use_keys(chosen, keys)
         session.heard = now
         session.emit(IkeKeysDerived(sa.spi_i, sa.spi_r, chosen, keys))
+        session.float_ports()
         return Progress.DONE
 
     def timed_out(self, now: float) -> None:

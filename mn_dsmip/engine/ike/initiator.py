@@ -14,7 +14,7 @@ from .child import ChildTask, covers
 from .events import ChildSa, IkeFailed, IkeRedirected, InitiatorConfig, Refusal, Selectors
 from .informational import DeleteChildTask, DeleteIkeTask, LivenessTask, answer_informational
 from .init import InitTask
-from .path import IKE_PORT, NAT_T_PORT, NON_ESP_MARKER, Path
+from .path import IKE_PORT, KEEPALIVE, NAT_T_PORT, NON_ESP_MARKER, Path
 from .redirect import Redirect
 from .rekey_child import answer_rekey_child, rekeyed
 from .rekey_ike import answer_rekey_ike, is_ike_rekey
@@ -88,8 +88,11 @@ class IkeInitiator(Session):
     def receive_datagram(self, datagram: UdpDatagram, now: float) -> None:
         """Take a datagram that came to our IKE port."""
         payload = datagram.payload
-        if NAT_T_PORT in (datagram.source_port, datagram.destination_port) and payload.startswith(NON_ESP_MARKER):
-            payload = payload[4:]
+        if NAT_T_PORT in (datagram.source_port, datagram.destination_port):
+            if payload == KEEPALIVE:
+                return
+            if payload.startswith(NON_ESP_MARKER):
+                payload = payload[len(NON_ESP_MARKER) :]
         try:
             message = Message.parse(payload)
         except WireError:

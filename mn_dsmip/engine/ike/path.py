@@ -12,6 +12,7 @@ from ...wire.ikev2_payloads import Notify, Payload
 from ..base import IPAddress, UdpDatagram
 
 IKE_PORT, NAT_T_PORT = 500, 4500
+KEEPALIVE = b"\xff"
 NON_ESP_MARKER = bytes(4)
 """In front of IKE messages on port 4500 (RFC 3948 2.2)."""
 
@@ -23,6 +24,15 @@ class Path(NamedTuple):
     local_port: int
     remote: IPAddress
     remote_port: int
+
+    @property
+    def floated(self) -> Path:
+        """The same on the ports that NATs are traversed with (RFC 7296 2.23)."""
+        return self._replace(local_port=NAT_T_PORT, remote_port=NAT_T_PORT)
+
+    def keepalive(self) -> UdpDatagram:
+        """One octet that no NAT forgets us after, and that no peer answers (RFC 3948 2.3)."""
+        return UdpDatagram(self.local, self.local_port, self.remote, self.remote_port, KEEPALIVE)
 
     def datagram(self, message: bytes) -> UdpDatagram:
         """``message`` on its way to the peer."""

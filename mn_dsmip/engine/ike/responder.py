@@ -31,7 +31,7 @@ from ..base import Event, Random, UdpDatagram
 from .child import NONCE_LENGTH
 from .events import IkeFailed, IkeKeysDerived, ResponderConfig
 from .init import announced_hashes, hash_algorithms, nat_notifies
-from .path import NAT_T_PORT, NON_ESP_MARKER, Path, detect_nat
+from .path import KEEPALIVE, NAT_T_PORT, NON_ESP_MARKER, Path, detect_nat
 from .policy import ResponderPolicy
 from .proposals import Chosen, choose, none_acceptable
 from .responder_session import ResponderSession
@@ -100,6 +100,8 @@ class IkeResponder:
         """Take a datagram that came to our IKE ports; whatever it holds, nothing is raised."""
         payload = datagram.payload
         if NAT_T_PORT in (datagram.source_port, datagram.destination_port):
+            if payload == KEEPALIVE:
+                return
             if not payload.startswith(NON_ESP_MARKER):
                 self.counters["ike-no-marker"] += 1
                 return

@@ -15,13 +15,14 @@ from ...wire.ikev2_payloads import Payload
 from ..base import Event, Random, UdpDatagram, earliest
 from .events import ChildSa, ChildSaClosed, ChildSaEstablished, IkeSaClosed, Timers
 from .informational import DeleteChildTask
-from .path import Nat, Path
+from .path import NAT_T_PORT, Nat, Path
 from .proposals import Chosen, Profile
 from .rekey_child import RekeyChildTask
 from .rekey_ike import RekeyIkeTask
 from .sa import Sa, Task
 
 MAJOR_VERSION = 2
+IPV4 = 4
 
 
 class Session:
@@ -58,6 +59,8 @@ class Session:
         """The IKE_SA_INIT messages that AUTH covers (RFC 7296 2.15)."""
         self.peer_hashes: tuple[int, ...] = ()
         self.nat: Nat | None = None
+        self.reminded = now
+        """When we last sent a keepalive; a NAT in front of us forgets a path that is not used."""
         self.fragment_size = 0
         """Octets of an IP datagram from which on messages go in fragments; 0: the peer takes none (RFC 7383)."""
         self.counters: Counter[str] = Counter()
@@ -115,12 +118,23 @@ class Session:
         others = [time for sa in self.others for time in (sa.next_timer(), sa.expires)]
         liveness = self.heard + self.timers.liveness if self.established and self.timers.liveness else None
         delayed = self._delayed[0][0] if self._delayed else None
-        return earliest(waiting, None if waiting else liveness, delayed, *others)
+        return earliest(waiting, None if waiting else liveness, delayed, self._keepalive(), *others)
+
+    def _keepalive(self) -> float | None:
+        """When the NAT in front of us is to be reminded (RFC 3948 4); whenever the peer is heard, we have sent."""
+        behind = self.nat is not None and self.nat.ourselves and self.established and self.path.local_port == NAT_T_PORT
+        return (
+            max(self.reminded, self.heard) + self.timers.nat_keepalive if behind and self.timers.nat_keepalive else None
+        )
 
     def handle_timer(self, now: float) -> None:
         """Repeat or give up requests, try again what the peer was too busy for, or ask whether it is alive."""
         for sa in self.sas:
             sa.handle_timer(now)
+        remind = self._keepalive()
+        if remind is not None and remind <= now and not self.closed:
+            self._datagrams.append(self.path.keepalive())
+            self.reminded = now
         self.others = [sa for sa in self.others if sa.expires is None or sa.expires > now]
         while self._delayed and self._delayed[0][0] <= now and not self.closed:
             self._delayed.pop(0)[1](now)
@@ -162,6 +176,11 @@ class Session:
     def send(self, messages: list[bytes], path: Path | None = None) -> None:
         """Send a message, or its fragments, to where the peer is or along ``path``."""
         self._datagrams += [(path or self.path).datagram(octets) for octets in messages]
+
+    def float_ports(self) -> None:
+        """Go on with port 4500, where a NAT can tell UEs apart, and IPv4 access always does (RFC 7296 2.23, 5555 5)."""
+        if self.nat is not None and (self.nat.peer or self.nat.ourselves or self.path.local.version == IPV4):
+            self.path = self.path.floated
 
     def heard_from(self, path: Path, now: float) -> None:
         """The peer proved that it is alive, and where."""
