@@ -3,6 +3,7 @@
 --
 -- The file: one key a line, `SPI KEY [IDENTITY]`. SPI decimal or 0x…, KEY hexadecimal, IDENTITY the mobile node's
 -- identifier (NAI) or home address, for keys that hold for one node only. Empty lines and `#` comments are skipped.
+-- Such a file is named by a preference, or stands as dsmip_auth_keys in Wireshark's configuration folder.
 
 local hmac = require("dsmip.hmac")
 local mobility = require("dsmip.mobility")

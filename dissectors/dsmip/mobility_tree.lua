@@ -248,15 +248,17 @@ local function judge(state, header, frame)
   end
 end
 
--- Keys of the preference's file, read when the preference has changed.
-local function load_keys(state, path)
-  if path == state.path then return end
-  state.path, state.keys, state.complaint = path, {}, nil
-  if path == "" then return end
+local DEFAULT_FILE = "dsmip_auth_keys" -- in Wireshark's configuration folder, beside its own tables of keys
+
+    "File with a line `SPI KEY [IDENTITY]` for each key; empty: dsmip_auth_keys in the configuration folder")
+local function load_keys(state, preference)
+  if preference == state.preference then return end
+  state.preference, state.complaint = preference, nil
+  local path = preference ~= "" and preference or persconffile_path(DEFAULT_FILE)
   local keys, complaints = authenticator.read_keys(path)
   state.keys = keys or {}
   if not keys then
-    state.complaint = complaints
+    state.complaint = preference ~= "" and complaints or nil
   elseif #complaints > 0 then
     state.complaint = path .. ": " .. table.concat(complaints, "; ")
   end
@@ -292,9 +294,9 @@ end
 -- Takes part in the dissection: frame.mobility lists the Mobility Headers of a frame, each with range (TvbRange),
 -- octets, message and reason (mobility.read), cut (by the capture), and the addresses src, dst, net_src and net_dst.
 function tree.attach(ctx)
-  local state = { updates = {}, keys = {}, path = "" }
+  local state = { updates = {}, keys = {} }
   ctx.proto.prefs.auth_key_file = Pref.string("RFC 4285 keys", "",
-    "File with a line `SPI KEY [IDENTITY]` for each key of the authentication option")
+    "File with a line `SPI KEY [IDENTITY]` for each key; dsmip_auth_keys in the configuration folder when empty")
   ctx.on_init(function() state.updates = {} end)
   ctx.on_frame(function(frame)
     for _, header in ipairs(frame.mobility or {}) do

@@ -11,7 +11,7 @@ from tests.dissectors.packets.carried_cases import EAP_AKA, ENCAPSULATED
 from tests.dissectors.packets.case import Case
 from tests.dissectors.packets.cases import CASES
 from tests.dissectors.packets.forge import CARE_OF, HOME_ADDRESS, HOME_AGENT, write
-from tests.dissectors.packets.mobility_cases import CHECKSUMS
+from tests.dissectors.packets.mobility_cases import AUTHENTICATED, CHECKSUMS
 from tests.dissectors.packets.tshark import read, run
 
 PASSES = {"one pass": (), "two passes": ("-2",)}
@@ -61,3 +61,11 @@ def test_the_encapsulation_has_a_line_of_its_own(tmp_path: Path) -> None:
     shown = run(capture, "-Y", "dsmip_udp", "-T", "fields", "-e", "frame.number", "-e", "frame.protocols").stdout
     assert [line.split("\t")[0] for line in shown.splitlines()] == ["1", "2", "3"]
     assert ":udp:dsmip_udp:ipv6" in shown and ":udp:dsmip_udp:ip" in shown
+
+
+def test_keys_in_the_configuration_folder_need_no_preference(tmp_path: Path) -> None:
+    capture = write(tmp_path / "case.pcap", AUTHENTICATED.frames)
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "dsmip_auth_keys").write_text(AUTHENTICATED.auth_keys)
+    shown = run(capture, "-T", "fields", "-e", "dsmip.auth.status").stdout
+    assert shown.splitlines() == ["1", "1", "0", "2", "1", "1"]
