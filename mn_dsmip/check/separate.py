@@ -2,182 +2,344 @@
 """Who is who: separate the messages of a trace into sessions, one per UE and PDN connection.
 
 The roles come from the trace: whoever sent IKE_SA_INIT is the UE. A trace without the IKE exchange still has sessions,
-one per home address.
+one per home address. Messages are looked at once, in their order, and each costs the same however many sessions there
+are: SAs, addresses and prefixes lead to their session through tables. A session is handed on when it has ended and
+nothing more of it came for a while (see `live.py`), at the latest at the capture's end, and is forgotten then.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import cached_property
+import heapq
+from collections.abc import Iterable, Iterator
+from typing import Any
 
+from mn_dsmip.check.held import HELD, Held, number_of, prefix_key, prefix_of
+from mn_dsmip.check.live import IKE, Live
 from mn_dsmip.check.model import Message
-from mn_dsmip.check.session import DAMAGED, Session, within
+from mn_dsmip.check.numbers import FIRST_REJECTING_STATUS
+from mn_dsmip.check.session import Session
+
+Pair = tuple[str, str]
+NO_ADDRESSES = frozenset({"", "::", "0.0.0.0"})
 
 
-def separate(messages: list[Message]) -> list[Session]:
-    """All sessions of a trace in the order in which they begin, with their messages assigned to them."""
-    return _Separator(messages).sessions
+def sessions(messages: Iterable[Message]) -> Iterator[Session]:
+    """The sessions of a trace as they end; `number` tells in which order they began."""
+    separator = Separator()
+    for message in messages:
+        yield from separator.add(message)
+    yield from separator.end()
 
 
-class _Separator:
-    def __init__(self, messages: list[Message]) -> None:
-        self.sessions: list[Session] = []
-        self.by_spis: dict[tuple[str, str], Session] = {}
-        self.rekeyed: dict[str, Session] = {}
-        self.start: dict[int, int] = {}
-        readable = _explain(messages)
-        for message in readable:
-            if message.is_ike:
-                self._ike(message)
-        for message in readable:
-            self._assign(message)
-        for session in self.sessions:
-            session.messages.sort(key=lambda one: one.frame)
-            _forget(session)
+def separate(messages: Iterable[Message]) -> list[Session]:
+    """All sessions of a trace in the order in which they begin."""
+    return sorted(sessions(messages), key=lambda one: one.number)
 
-    def _ike(self, message: Message) -> None:
-        """Put a message to its IKE SA; a new one belongs to the UE's last session if that never came up."""
+
+class Separator:
+    """Takes messages one by one; hands on sessions that have ended."""
+
+    def __init__(self) -> None:
+        self.live: dict[int, Live] = {}
+        self._begun = 0
+        self._now = 0.0
+        self._held = Held()
+        self._deadlines: list[tuple[float, int]] = []  # the time `due` of each session, and earlier ones that moved
+        # Ways to a session; the latest one wins.
+        self._by_initiator: dict[tuple[str, str], Live] = {}  # SPI and address, until there is a second SPI
+        self._by_sa: dict[tuple[str, str], Live] = {}
+        self._rekeyed: dict[str, Live] = {}
+        self._by_client: dict[tuple[str, int], Live] = {}  # care-of address; behind a NAT also the port
+        self._by_flow: dict[tuple[str, int, str], Live] = {}  # address and port of a UE, and its home agent
+        self._by_pair: dict[Pair, dict[int, Live]] = {}  # care-of address and home agent
+        self._by_identity: dict[tuple[object, ...], Live] = {}
+        self._by_spi: dict[tuple[int, str], Live] = {}  # of ESP, with the home agent
+        self._by_home: dict[str, Live] = {}
+        self._by_prefix: dict[tuple[int, int], Live] = {}
+        self._by_name: dict[str, Live] = {}  # network access identifiers (RFC 4283)
+        self._lengths: set[int] = set()  # of all home prefixes seen
+        self._shared: set[tuple[int, int]] = set()  # home prefixes of several UEs
+
+    def add(self, message: Message) -> list[Session]:
+        """Put one message where it belongs; sessions that have ended meanwhile."""
+        self._now = max(self._now, message.time)
+        ended = self._ended() if self._deadlines and self._deadlines[0][0] <= self._now else []
+        kind = message.kind
+        if kind in IKE:
+            self._give(self._ike_session(message), message)
+        elif kind in HELD:
+            self._held.hold(message)
+        elif kind == "router_advertisement":
+            self._held.advertise(message)
+        else:
+            live = self._owner(message)
+            if live is None and (message.is_mobility or (kind == "esp" and message.hidden)):
+                live = self._new(*_ends(message), message)
+            if live is not None:
+                self._give(live, message)
+        return ended
+
+    def end(self) -> Iterator[Session]:
+        """The capture is over: all that are left, in the order in which they began."""
+        for number in sorted(self.live):
+            yield self._finish(self.live[number])
+
+    def so_far(self) -> Iterator[Session]:
+        """Copies of the sessions that go on, to look at."""
+        return (live.so_far() for live in self.live.values())
+
+    # -- the life of a session
+
+    def _new(self, care_of: str, home_agent: str, first: Message) -> Live:
+        self._begun += 1
+        live = self.live[self._begun] = Live(Session(self._begun, care_of, home_agent), first)
+        live.session.messages += self._held.take(care_of, home_agent, first.time)
+        self._at(live, care_of, home_agent)
+        self._wait(live)
+        return live
+
+    def _wait(self, live: Live) -> None:
+        live.due = live.deadline
+        heapq.heappush(self._deadlines, (live.due, live.session.number))
+
+    def _at(self, live: Live, care_of: str, home_agent: str) -> None:
+        """A UE has, from now on also, this care-of address or home agent."""
+        known = self._by_pair.setdefault((care_of, home_agent), {})
+        if live.session.number in known:
+            return
+        if len(known) == 1:
+            for number in [number for number, other in known.items() if other.ended]:
+                del known[number]
+        known[live.session.number] = live
+        live.keys.append((known, live.session.number))
+        live.keys.append((self._by_pair, (care_of, home_agent)))
+        advertisement = self._held.advertisement(care_of)
+        if advertisement is not None and advertisement.frame not in live.advertisements:
+            live.advertisements.add(advertisement.frame)
+            live.session.messages.append(advertisement)
+
+    def _ended(self) -> list[Session]:
+        found = []
+        while self._deadlines and self._deadlines[0][0] <= self._now:
+            time, number = heapq.heappop(self._deadlines)
+            live = self.live.get(number)
+            if live is None or time != live.due:
+                continue
+            if live.deadline > self._now:
+                self._wait(live)
+            else:
+                found.append(self._finish(live))
+        return found
+
+    def _finish(self, live: Live) -> Session:
+        session = live.session
+        until = live.last if live.ended else self._now
+        session.messages += self._held.take_earlier(session.care_of, live.first, until)
+        del self.live[session.number]
+        for table, key in live.keys:
+            if table.get(key) is live or (table is self._by_pair and not table.get(key, True)):
+                del table[key]
+        return live.finish()
+
+    def _give(self, live: Live, message: Message) -> None:
+        live.take(message)
+        if message.kind in IKE:
+            self._learn_from_ike(live, message)
+        elif message.is_mobility or message.kind == "esp":
+            self._learn_from_mobility(live, message)
+        if live.deadline < live.due:
+            self._wait(live)
+
+    def _know(self, table: dict[Any, Live], key: Any, live: Live) -> None:  # Any: tables have keys of many kinds
+        """From now on this key leads to this session."""
+        if table.get(key) is not live:
+            table[key] = live
+            live.keys.append((table, key))
+
+    # -- IKE
+
+    def _ike_session(self, message: Message) -> Live:
+        """The session of an IKE SA. Both SPIs name one: until the responder has chosen its own, two UEs may by chance
+        have the same."""
         ends = (message.source, message.destination)
         ue, ha = ends if message.flag("from_initiator") else ends[::-1]
-        # Both SPIs name an SA. Until the responder has chosen its own, two UEs may by chance have the same one.
-        first, whole = (message.text("spi_i"), ue), (message.text("spi_i"), message.text("spi_r"))
-        session = self.by_spis.get(first if message.kind == "ike_sa_init" else whole)
-        if session is None:
-            session = self._rekeyed(message) or self._attempt(message, ue, ha)
-        self.by_spis[first] = self.by_spis[whole] = session
-        session.messages.append(message)
-        if message.kind == "create_child_sa" and message.get("sa_protocol") == "IKE":
-            self.rekeyed |= {f"{spi:016x}": session for spi in message.numbers("spis")}
+        spi_i, spi_r = message.text("spi_i"), message.text("spi_r")
+        initial = message.kind == "ike_sa_init"
+        live = self._by_initiator.get((spi_i, ue)) if initial else self._by_sa.get((spi_i, spi_r))
+        if live is None:
+            live = self._rekeyed.get(spi_i) or self._attempt(message, ue, ha)
+        self._know(self._by_initiator, (spi_i, ue), live)
+        self._know(self._by_sa, (spi_i, spi_r), live)
+        if message.flag("from_initiator") and message.number("source_port"):
+            self._know(self._by_flow, (ue, message.number("source_port"), ha), live)
+        return live
 
-    def _rekeyed(self, message: Message) -> Session | None:
-        """The session whose CREATE_CHILD_SA agreed on this SA's SPIs."""
-        return self.rekeyed.get(message.text("spi_i"))
-
-    def _attempt(self, message: Message, ue: str, ha: str) -> Session:
-        last = next((one for one in reversed(self.sessions) if one.care_of == ue), None)
-        begin = message.frame if message.kind == "ike_sa_init" else 0  # 0: it began before the capture
-        session = self._new(ue, ha, begin) if last is None or self._came_up(last) else last
-        session.home_agent = ha
-        return session
-
-    def _came_up(self, session: Session) -> bool:
-        """Whether the IKE SA served for anything but the initial exchanges."""
-        return any(one.kind in ("create_child_sa", "informational") for one in session.messages) or any(
-            one.get("cfg_type") == "reply" for one in session.messages
-        )
-
-    def _new(self, ue: str, ha: str, frame: int) -> Session:
-        session = Session(len(self.sessions) + 1, ue, ha)
-        self.start[session.number] = frame
-        self.sessions.append(session)
-        return session
-
-    def _assign(self, message: Message) -> None:
-        if message.is_ike:
-            return
-        if message.kind == "router_advertisement":
-            for session in self.sessions:
-                if any(within(session.care_of, str(one)) for one in message.items("prefixes")):
-                    session.messages.append(message)
-            return
-        owner = self._owner(message)
-        if owner is None and (message.is_mobility or (message.kind == "esp" and message.hidden)):
-            owner = self._new(*self._ends(message), message.frame)
-        if owner is not None:
-            owner.messages.append(message)
-            if message.is_mobility or message.kind == "esp":
-                _forget(owner)
+    def _attempt(self, message: Message, ue: str, ha: str) -> Live:
+        """An IKE SA not seen before: another attempt of the UE's last session if that never came up, or was sent to
+        another home agent, else a new one. What a late capture shows of an SA belongs to the mobility seen before."""
+        client = _client(message, ue)
+        last = self._by_client.get(client)
+        if last is not None and not self._goes_on(last, message, ha):
+            last = None
+        if last is None and message.kind != "ike_sa_init":
+            known = self._by_pair.get((ue, ha), {})
+            last = next((one for one in reversed(known.values()) if not one.has_ike), None)
+        live = last or self._new(ue, ha, message)
+        live.session.home_agent = ha
+        self._at(live, ue, ha)
+        self._know(self._by_client, client, live)
+        return live
 
     @staticmethod
-    def _ends(message: Message) -> tuple[str, str]:
-        """Care-of address and home agent of a message without IKE before it."""
-        up = message.kind == "binding_update" or message.flag("home_address_option")
-        if message.kind == "esp":
-            up = message.get("end_source") == message.get("home_address")
-        return (message.source, message.destination) if up else (message.destination, message.source)
+    def _goes_on(last: Live, message: Message, ha: str) -> bool:
+        if last.redirected and (message.get("redirected_from") or ha in last.redirected):
+            return True
+        return not last.came_up
 
-    def _owner(self, message: Message) -> Session | None:
-        if message.kind == "dns":
-            client = message.destination if message.flag("response") else message.source
-            mine = [one for one in self.sessions if one.care_of == client]
-            later = [one for one in mine if self.start[one.number] > message.frame]
-            return next(iter(later or mine[-1:]), None)
-        if message.is_mobility or message.kind == "esp":
-            names = {message.text("home_address"), message.text("end_source"), message.text("end_destination")}
-            return (
-                self._by_address(names, message)
-                or self._by_spi(message.number("spi"))
-                or self._by_pair(message.source, message.destination, message.frame)
-            )
-        if message.kind == "icmpv6_error":
-            quoted = self._by_pair(message.text("quoted_source"), message.text("quoted_destination"), message.frame)
-            return quoted or next((one for one in self.sessions if one.care_of == message.source), None)
-        if message.kind == "tunnelled":
-            inner = {message.text("inner_source"), message.text("inner_destination")}
-            mine = self._all_by_pair(message.source, message.destination, message.frame)
-            return mine[0] if len(mine) == 1 else self._by_address(inner, message)
-        return self._by_address({message.source, message.destination}, message)
+    def _learn_from_ike(self, live: Live, message: Message) -> None:
+        if message.kind == "ike_auth" and not message.flag("response") and not live.identity:
+            self._identify(live, message)
+        if message.get("sa_protocol") == "ESP":
+            for spi in message.numbers("spis"):
+                self._know(self._by_spi, (spi, live.session.home_agent), live)
+        elif message.kind == "create_child_sa" and message.get("sa_protocol") == "IKE":
+            for spi in message.numbers("spis"):
+                self._know(self._rekeyed, f"{spi:016x}", live)
+        if message.get("cfg_type") == "reply":
+            for prefix in message.items("home_prefixes"):
+                self._learn_prefix(live, str(prefix))
 
-    def _by_address(self, addresses: set[str], message: Message) -> Session | None:
-        """The latest session, begun before, that one of these is a home address of."""
-        for session in reversed(self.sessions):
-            if self.start[session.number] > message.frame:
-                continue
-            own = session.home_addresses | session.ipv4_home_addresses
-            if any(one in own or any(within(one, prefix) for prefix in session.home_prefixes) for one in addresses):
-                return session
+    def _learn_prefix(self, live: Live, prefix: str) -> None:
+        key = prefix_key(prefix)
+        if key is None:
+            return
+        other = self._by_prefix.get(key)
+        if other is not None and other is not live and not other.ended and other.identity != live.identity:
+            self._shared.add(key)
+        self._lengths.add(key[0])
+        self._know(self._by_prefix, key, live)
+
+    def _identify(self, live: Live, message: Message) -> None:
+        """The UE says who it is and which APN it wants: an earlier session of the same between the same addresses is
+        over, and does not share them any more."""
+        session = live.session
+        pair = (session.care_of, session.home_agent)
+        name, apn = message.text("id_i"), message.text("id_r")
+        nobody = "" if name or ":" in session.care_of else str(message.number("source_port"))
+        live.identity = (*pair, name, apn, nobody)
+        before = self._by_identity.get(live.identity)
+        if before is not None and before is not live:
+            self._by_pair.get(pair, {}).pop(before.session.number, None)
+        self._know(self._by_identity, live.identity, live)
+        if name:
+            self._know(self._by_name, name, live)
+
+    # -- everything else
+
+    def _learn_from_mobility(self, live: Live, message: Message) -> None:
+        session = live.session
+        home = message.text("home_address")
+        if home not in NO_ADDRESSES and home not in (session.care_of, session.home_agent):
+            self._know(self._by_home, home, live)
+            live.home.add(home)
+        if message.kind == "binding_update":
+            if message.source not in (home, session.home_agent):
+                self._at(live, message.source, session.home_agent)
+            if message.flag("udp"):
+                self._know(self._by_flow, (message.source, message.number("source_port"), session.home_agent), live)
+            if message.get("mn_id"):
+                self._know(self._by_name, message.text("mn_id"), live)
+        elif message.kind == "binding_acknowledgement" and message.number("ipv4_status") < FIRST_REJECTING_STATUS:
+            given = message.text("ipv4_home_address")
+            if given not in NO_ADDRESSES:
+                self._know(self._by_home, given, live)
+
+    def _owner(self, message: Message) -> Live | None:
+        kind = message.kind
+        if kind == "tunnelled":
+            return self._of_tunnelled(message)
+        if message.is_mobility or kind == "esp":
+            return self._of_mobility(message)
+        if kind in ("icmpv6_error", "icmp_error"):
+            quoted = self._latest(message.text("quoted_source"), message.text("quoted_destination"))
+            return quoted or self._by_client.get((message.source, 0))
+        if kind == "ike_other":
+            return self._by_sa.get((message.text("spi_i"), message.text("spi_r")))
+        if kind == "keepalive":
+            return self._of_flow(message) or self._latest(message.source, message.destination)
+        if kind == "mobile_prefix":
+            return self._of_home(message.text("home_address")) or self._latest(message.source, message.destination)
+        return self._of_home(message.source, message.destination)
+
+    def _of_mobility(self, message: Message) -> Live | None:
+        text = message.text
+        name = text("mn_id")
+        if name and not message.flag("protected") and name in self._by_name:
+            return self._by_name[name]
+        live = self._of_home(text("home_address"), text("end_source"), text("end_destination"))
+        if live is None:
+            spi = message.number("spi")
+            ends = (message.source, message.destination)
+            live = next((self._by_spi[spi, end] for end in ends if (spi, end) in self._by_spi), None)
+        return live or self._of_flow(message) or self._of_ends(message)
+
+    def _of_ends(self, message: Message) -> Live | None:
+        """Without anything better the addresses tell; without IKE each home address is a session of its own."""
+        live = self._latest(message.source, message.destination)
+        if live is None or live.has_ike:
+            return live
+        home = message.text("home_address")
+        return live if home in NO_ADDRESSES or not live.home or home in live.home else None
+
+    def _of_tunnelled(self, message: Message) -> Live | None:
+        """The inner address tells, if it belongs there; else the outer ones, if they leave no choice."""
+        home = self._of_home(message.text("inner_source"), message.text("inner_destination"))
+        ends = (message.source, message.destination)
+        known = self._by_pair.get(ends) or self._by_pair.get(ends[::-1]) or {}
+        if home is not None and home.session.number in known:
+            return home
+        if len(known) == 1:
+            return next(iter(known.values()))
+        return home or self._of_flow(message)
+
+    def _of_home(self, *addresses: str) -> Live | None:
+        """The session that one of these is a home address of, or lies in the home prefix of."""
+        for address in addresses:
+            live = self._by_home.get(address)
+            if live is not None:
+                return live
+        for address in addresses:
+            if number_of(address) >= 0:
+                for length in self._lengths:
+                    key = prefix_of(address, length)
+                    live = self._by_prefix.get(key)
+                    if live is not None and key not in self._shared:
+                        return live
         return None
 
-    def _by_spi(self, spi: int) -> Session | None:
-        for session in self.sessions:
-            if spi and any(spi in (child.spi_to_ue, child.spi_to_ha) for child in session.children):
-                return session
-        return None
+    def _of_flow(self, message: Message) -> Live | None:
+        """By the UE's address and port, as a NAT shows them."""
+        source, destination = message.source, message.destination
+        up = (source, message.number("source_port"), destination)
+        down = (destination, message.number("destination_port"), source)
+        return self._by_flow.get(up) or self._by_flow.get(down)
 
-    def _by_pair(self, source: str, destination: str, frame: int) -> Session | None:
-        return next(iter(self._all_by_pair(source, destination, frame)), None)
-
-    def _all_by_pair(self, source: str, destination: str, frame: int) -> list[Session]:
-        """Sessions, begun before, between these two addresses; of those that follow each other the latest."""
-        found: dict[str, Session] = {}
-        for session in reversed(self.sessions):
-            pairs = ((source, destination), (destination, source))
-            own = any(ue in session.care_of_addresses and ha == session.home_agent for ue, ha in pairs)
-            if own and self.start[session.number] <= frame:
-                found.setdefault(session.apn, session)
-        return list(found.values())
+    def _latest(self, source: str, destination: str) -> Live | None:
+        """The latest session between these two addresses."""
+        known = self._by_pair.get((source, destination)) or self._by_pair.get((destination, source)) or {}
+        return next(reversed(known.values()), None)
 
 
-def _forget(session: Session) -> None:
-    """Let a session find out anew what follows from its messages: there are more of them now."""
-    for name, value in vars(Session).items():
-        if isinstance(value, cached_property):
-            session.__dict__.pop(name, None)
+def _client(message: Message, ue: str) -> tuple[str, int]:
+    """What tells UEs apart: behind a NAT the address alone does not."""
+    if ":" in ue:
+        return ue, 0
+    return ue, message.number("source_port" if message.flag("from_initiator") else "destination_port")
 
 
-def _explain(messages: list[Message]) -> list[Message]:
-    """Say why content is hidden: no key, wrong key (nothing opens), or damaged (this one only does not)."""
-    readable: set[tuple[str, object]] = set()
-    for message in messages:
-        if not message.hidden and (message.flag("encrypted") or message.flag("protected")):
-            readable.add(_association(message))
-    return [
-        replace(message, hidden=_reason(message, _association(message) in readable)) if message.hidden else message
-        for message in messages
-    ]
-
-
-def _association(message: Message) -> tuple[str, object]:
-    """One direction of one security association."""
-    if message.is_ike:
-        return message.text("spi_i") + message.text("spi_r"), message.flag("from_initiator")
-    return "esp", message.number("spi")
-
-
-def _reason(message: Message, others_open: bool) -> str:
-    whose = f"IKE SA {message.text('spi_i')}" if message.is_ike else f"ESP SPI 0x{message.number('spi'):08x}"
-    if message.hidden == "no key":
-        return f"no key for {whose}"
-    if others_open:
-        return DAMAGED
-    return f"wrong key for {whose}: nothing under it opens"
+def _ends(message: Message) -> Pair:
+    """Care-of address and home agent of a message without IKE before it."""
+    up = message.kind == "binding_update" or message.flag("home_address_option")
+    if message.kind == "esp":
+        up = message.get("end_source") == message.get("home_address")
+    return (message.source, message.destination) if up else (message.destination, message.source)

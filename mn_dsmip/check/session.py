@@ -43,9 +43,22 @@ class Session:
     care_of: str
     home_agent: str
     messages: list[Message] = field(default_factory=list)
+    left_out: dict[int, int] = field(default_factory=dict)
+    """Frame of a message -> how many like it came directly before it and were not kept, see `thinning.py`; under 0
+    those that are only counted."""
 
     def of(self, *kinds: str) -> Iterator[Message]:
+        """The messages of these kinds, in the order of the frames."""
+        if len(kinds) == 1:
+            return iter(self.by_kind.get(kinds[0], ()))
         return (message for message in self.messages if message.kind in kinds)
+
+    @cached_property
+    def by_kind(self) -> dict[str, list[Message]]:
+        found: dict[str, list[Message]] = {}
+        for message in self.messages:
+            found.setdefault(message.kind, []).append(message)
+        return found
 
     @cached_property
     def title(self) -> str:
@@ -64,8 +77,9 @@ class Session:
 
     @cached_property
     def care_of_addresses(self) -> set[str]:
-        """The address that IKE came from, and every one that a Binding Update came from."""
-        return {self.care_of} | {one.source for one in self.of("binding_update") if one.flag("home_address_option")}
+        """The address that IKE came from, and every one that a Binding Update came from away from home."""
+        moved = (one for one in self.of("binding_update") if one.flag("home_address_option") or one.flag("udp"))
+        return {self.care_of} | {one.source for one in moved}
 
     # -- IKE
 
@@ -141,9 +155,14 @@ class Session:
             answers[message.text("home_address"), message.number("sequence")].append(message)
         found = []
         for update in self.of("binding_update"):
-            later = answers[update.text("home_address"), update.number("sequence")]
+            later = answers.get((update.text("home_address"), update.number("sequence")), ())
             found.append((update, next((one for one in later if one.frame > update.frame), None)))
         return found
+
+    @cached_property
+    def answers(self) -> dict[int, Message | None]:
+        """Frame of a Binding Update -> its acknowledgement, if any."""
+        return {update.frame: answer for update, answer in self.exchanges}
 
     @cached_property
     def sendings(self) -> list[list[Message]]:
@@ -165,8 +184,8 @@ class Session:
         Of one update sent several times that is the last one accepted, or answered at all, or just the last.
         """
         found: dict[int, Message] = {}
+        answers = self.answers
         for sending in self.sendings:
-            answers = {update.frame: answer for update, answer in self.exchanges if update in sending}
             accepted = [one for one in sending if (answer := answers[one.frame]) and _is_accepted(answer)]
             answered = [one for one in sending if answers[one.frame]]
             counts = (accepted or answered or sending)[-1]
@@ -187,21 +206,22 @@ class Session:
         """The UE may not have seen an answer that the capture shows: then all but the numbers stays as it was."""
         if before.get("home_address") != after.get("home_address") or before.get("sequence") == after.get("sequence"):
             return False
-        answer = next((answer for update, answer in self.exchanges if update is before), None)
+        answer = self.answers[before.frame]
         if answer is None or answer.frame > after.frame:
             return bool(before.number("lifetime")) == bool(after.number("lifetime"))
         return all(before.get(name) == after.get(name) for name in before.fields if name not in NUMBERS)
 
     def update_of(self, answer: Message) -> Message | None:
         """The Binding Update that an acknowledgement answers: the latest before it with its sequence number."""
-        earlier = [
-            update
-            for update in self.of("binding_update")
-            if update.frame < answer.frame
-            and update.get("home_address") == answer.get("home_address")
-            and update.get("sequence") == answer.get("sequence")
-        ]
-        return earlier[-1] if earlier else None
+        known = self._updates.get((answer.get("home_address"), answer.get("sequence")), ())
+        return next((update for update in reversed(known) if update.frame < answer.frame), None)
+
+    @cached_property
+    def _updates(self) -> dict[tuple[object, object], list[Message]]:
+        found: dict[tuple[object, object], list[Message]] = defaultdict(list)
+        for update in self.of("binding_update"):
+            found[update.get("home_address"), update.get("sequence")].append(update)
+        return found
 
     @cached_property
     def bound(self) -> list[tuple[Message, Message | None]]:
