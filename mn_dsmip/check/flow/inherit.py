@@ -3,6 +3,7 @@
 
 First `insert`, in the order of the list, then `change`, then `remove`. Every node keeps its own file and line. In
 `change`, `expect`, `where` and `bind` are changed field by field, everything else is replaced; `~` takes a key away.
+A group of which nothing is left goes, too.
 """
 
 from __future__ import annotations
@@ -91,6 +92,9 @@ class _Editor:
             self.change(name, change)
         for one in values.sequence(keys["remove"], "remove") if "remove" in keys else ():
             self.remove(one)
+        for key, value in self.base.value:
+            if key.value == "steps":
+                _prune(value)
         if "forbidden" in keys:
             values.sequence(keys["forbidden"], "forbidden")
             self.forbid(node, keys["forbidden"])
@@ -158,6 +162,18 @@ class _Editor:
 def _names(node: Node) -> list[str]:
     pairs = node.value if isinstance(node, MappingNode) else ()
     return [str(value.value) for key, value in pairs if key.value in NAMING and isinstance(value, ScalarNode)]
+
+
+def _prune(node: Node) -> None:
+    """Groups and branches of which nothing is left go, too."""
+    if not isinstance(node, SequenceNode):
+        return
+    for one in list(node.value):
+        inner = [one] if isinstance(one, SequenceNode) else _inner(one)
+        for steps in inner:
+            _prune(steps)
+        if inner and all(isinstance(steps, SequenceNode) and not steps.value for steps in inner):
+            node.value.remove(one)
 
 
 def _inner(node: Node) -> list[Node]:
