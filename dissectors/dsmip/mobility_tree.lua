@@ -250,7 +250,7 @@ end
 
 local DEFAULT_FILE = "dsmip_auth_keys" -- in Wireshark's configuration folder, beside its own tables of keys
 
-    "File with a line `SPI KEY [IDENTITY]` for each key; empty: dsmip_auth_keys in the configuration folder")
+-- Keys of the file that the preference names, else of the default one where it exists; read when it changes.
 local function load_keys(state, preference)
   if preference == state.preference then return end
   state.preference, state.complaint = preference, nil
@@ -296,7 +296,7 @@ end
 function tree.attach(ctx)
   local state = { updates = {}, keys = {} }
   ctx.proto.prefs.auth_key_file = Pref.string("RFC 4285 keys", "",
-    "File with a line `SPI KEY [IDENTITY]` for each key; dsmip_auth_keys in the configuration folder when empty")
+    "File with a line `SPI KEY [IDENTITY]` for each key; empty: dsmip_auth_keys in the configuration folder")
   ctx.on_init(function() state.updates = {} end)
   ctx.on_frame(function(frame)
     for _, header in ipairs(frame.mobility or {}) do
