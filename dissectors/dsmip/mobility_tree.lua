@@ -213,12 +213,16 @@ local function remember(state, home_address, frame, care_of_addresses)
   if #known > REMEMBERED then table.remove(known, 1) end
 end
 
-local function answered(state, home_address, frame, header_destination)
-  local found = { header_destination }
-  for _, update in ipairs(state.updates[home_address] or {}) do
-    for _, care_of in ipairs(update.frame < frame and update.care_of_addresses or {}) do found[#found + 1] = care_of end
+-- Care-of addresses that may have entered an authenticator, and whether the right one must be among them: for an answer
+-- only if its Binding Update was seen.
+local function candidates(state, home_address, frame, update, outside)
+  local found, seen = { not update and outside or nil }, false
+  for _, one in ipairs(state.updates[home_address] or {}) do
+    if update and one.frame == frame then return one.care_of_addresses, true end
+    seen = seen or one.frame < frame
+    for _, care_of in ipairs(one.frame < frame and one.care_of_addresses or {}) do found[#found + 1] = care_of end
   end
-  return found
+  return found, seen
 end
 
 local function identities(message, home_address)
@@ -235,16 +239,13 @@ local function judge(state, header, frame)
     return function() return "unchecked", "the home address is unknown" end
   end
   local outside = address.octets(update and header.net_src or header.net_dst)
-  local care_of_addresses
-  if update then
-    care_of_addresses = authenticator.care_of_addresses(message, outside)
-    remember(state, home_address, frame.number, care_of_addresses)
-  else
-    care_of_addresses = answered(state, home_address, frame.number, outside)
-  end
+  if update then remember(state, home_address, frame.number, authenticator.care_of_addresses(message, outside)) end
+  local care_of_addresses, certain = candidates(state, home_address, frame.number, update, outside)
   return function(option)
     local keys = authenticator.keys_for(state.keys, option.spi, identities(message, home_address))
-    return authenticator.verify(header.octets, option, keys, care_of_addresses, home_address)
+    local verdict, detail = authenticator.verify(header.octets, option, keys, care_of_addresses, home_address)
+    if verdict == "bad" and not certain then return "unchecked", "its Binding Update was not seen" end
+    return verdict, detail
   end
 end
 

@@ -15,6 +15,7 @@ from tests.dissectors.packets.mobility_cases import (
     OTHERS,
     OVERWRITE,
     REVOCATIONS,
+    UNSEEN_UPDATE,
     WRONG_KEY,
 )
 
@@ -26,6 +27,7 @@ CASES = [
     REVOCATIONS,
     OVERWRITE,
     AUTHENTICATED,
+    UNSEEN_UPDATE,
     WRONG_KEY,
     BROKEN_KEYS,
     NO_KEYS,

@@ -187,6 +187,12 @@ WRONG_KEY = Case(
     {1: {"dsmip.auth.status": BAD}, 2: {"dsmip.auth.status": BAD}},
     auth_keys=f"256 {OTHER_KEY.hex()}\n",
 )
+UNSEEN_UPDATE = Case(
+    "RFC 4285 answer whose Binding Update was not captured",
+    [AUTHENTICATED_FRAMES[1], AUTHENTICATED_FRAMES[0], AUTHENTICATED_FRAMES[1]],
+    {1: {"dsmip.auth.status": UNCHECKED}, 2: {"dsmip.auth.status": BAD}, 3: {"dsmip.auth.status": BAD}},
+    auth_keys=f"256 {OTHER_KEY.hex()}\n",
+)
 BROKEN_KEYS = Case(
     "RFC 4285 with a key file that is none",
     AUTHENTICATED_FRAMES[:1],
