@@ -19,7 +19,11 @@ OLDEST_PYTHON = (3, 10)
 ASK_TIMEOUT = 150.0
 # The checker has its own command lines.
 CHECK = {"check": "judge a capture or a run"}
-CHECKER = {"report": "write a page about a capture: ladder diagrams, what is wrong, coverage"}
+CHECKER = {
+    "report": "write a page about a capture: ladder diagrams, what is wrong, coverage",
+    "draft": "write a first flow from a good capture",
+    "diff": "say in which step two traces part",
+}
 
 DESCRIPTION = """\
 DS-MIPv6 over 3GPP's S2c reference point (TS 24.303): a UE and a PDN GW for Mininet or for a bench,
@@ -54,7 +58,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as fault:
         if os.environ.get("MN_DSMIP_DEBUG"):
             raise
-        status = EXIT_UNUSABLE if words[:1] == ["check"] else EXIT_FAILURE  # a verdict's 1 says that a trace is wrong
+        status = (
+            EXIT_UNUSABLE if words[:1] in (["check"], ["diff"]) else EXIT_FAILURE
+        )  # a verdict's 1 says that a trace is wrong
         return _complain(
             f"a fault in mn-dsmip itself: {type(fault).__name__}: {fault} (MN_DSMIP_DEBUG=1 shows where)", status
         )

@@ -1,63 +1,56 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a capture to a verdict."""
+"""From a capture to its sessions, and to a verdict."""
 
 from __future__ import annotations
 
-import shutil
-import sys
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
+from mn_dsmip.check import reading, separate
 from mn_dsmip.check.flow.language import Flow
-from mn_dsmip.check.inputs import STANDARD_INPUT, Input, InputError
-from mn_dsmip.check.reading.dissect import dissect
+from mn_dsmip.check.inputs import Input, InputError
+from mn_dsmip.check.model import Message
 from mn_dsmip.check.report.source import Source
 from mn_dsmip.check.rules import RULES
-from mn_dsmip.check.separate import separate
+from mn_dsmip.check.session import Session
 from mn_dsmip.check.verdict import EVERY, Verdict, judge_session
+
+
+class Capture:
+    """A capture while it is read: its sessions one after the other, and what was counted on the way."""
+
+    def __init__(self, given: Input, reader: str = "auto") -> None:
+        self.given, self.reader = given, reader
+        self.packets = 0
+        self.start = 0.0  # time of the first packet, seconds since 1970
+
+    def sessions(self) -> Iterator[Session]:
+        """Each session when it has ended; InputError when the capture cannot be read."""
+        return separate.sessions(self._messages())
+
+    def _messages(self) -> Iterator[Message]:
+        try:
+            for packet in reading.read(self.given.capture, self.given.keys, self.reader):
+                if not self.packets:
+                    self.start = packet.time - float(packet.text("frame.time_relative") or 0)
+                self.packets += 1
+                message = reading.dissect(packet)
+                if message is not None:
+                    yield message
+        except reading.TraceError as error:
+            raise InputError(str(error)) from error
+
+    @property
+    def source(self) -> Source:
+        """What reports say of it, once it has been read."""
+        return Source(self.given.capture, self.given.keys.folder, self.packets, self.start)
 
 
 def judge_capture(
     given: Input, flow: Flow, *, reader: str = "auto", detail: int = EVERY, keep: int = 0
 ) -> tuple[Verdict, Source]:
     """Judge a capture; `detail` and `keep` as for `Verdict`. InputError when it cannot be read."""
-    verdict = Verdict(flow, detail=detail, keep=keep)
-    with _as_file(given.capture) as file:
-        packets, start = _judge(file, given, verdict, reader)
-    return verdict, Source(given.capture, given.keys.folder, packets, start)
-
-
-def _judge(file: Path, given: Input, verdict: Verdict, reader: str) -> tuple[int, float]:
-    """The number of packets and the time of the first one."""
-    try:
-        from mn_dsmip.check import reading
-    except ImportError as error:
-        raise InputError(f"{error.name or 'pyshark'} is missing: pip install pyshark") from error
-    packets, start, messages = 0, 0.0, []
-    try:
-        for packet in reading.read(file, given.keys, reader):
-            packets += 1
-            start = start or packet.time - float(packet.text("frame.time_relative") or 0)
-            message = dissect(packet)
-            if message is not None:
-                messages.append(message)
-    except reading.TraceError as error:
-        raise InputError(str(error).replace(str(file), str(given.capture))) from error
-    for session in separate(messages):
-        verdict.add(judge_session(session, verdict.flow, RULES))
-    return packets, start
-
-
-@contextmanager
-def _as_file(capture: Path) -> Iterator[Path]:
-    """Standard input as a file on disk: tshark reads a capture more than once when it looks for its damage."""
-    if capture != STANDARD_INPUT:
-        yield capture
-        return
-    with tempfile.TemporaryDirectory(prefix="mn-dsmip-") as folder:
-        file = Path(folder) / "standard-input"
-        with file.open("wb") as copy:
-            shutil.copyfileobj(sys.stdin.buffer, copy)
-        yield file
+    verdict, capture = Verdict(flow, detail=detail, keep=keep), Capture(given, reader)
+    for session in capture.sessions():
+        verdict.add(judge_session(session, flow, RULES))
+    verdict.records.sort(key=lambda one: one.number)  # they come in the order in which they end
+    return verdict, capture.source

@@ -172,7 +172,7 @@ class Judgement:
             home_agent=session.home_agent,
             home_addresses=tuple(sorted(session.home_addresses)),
             home_prefixes=tuple(session.home_prefixes),
-            messages=len(frames),
+            messages=len(frames) + sum(session.left_out.values()),
             frames=(min(frames, default=0), max(frames, default=0)),
             steps_done=self.steps_done,
             steps_asked=self.steps_asked,

@@ -14,7 +14,7 @@ import pytest
 
 from mn_dsmip import cli as whole
 from mn_dsmip import resources
-from mn_dsmip.check import cli, main
+from mn_dsmip.check import cli, command, main
 from mn_dsmip.check.report.text import Style, text
 from mn_dsmip.check.verdict import Verdict
 from tests.check import damage
@@ -34,6 +34,8 @@ ROOT = Path(__file__).parents[2]
         (["check", ".", "--keys"], "mn-dsmip check: argument --keys: expected one argument ("),
         (["report"], "mn-dsmip report: the following arguments are required: RUN_OR_CAPTURE ("),
         (["report", "nowhere.pcap"], "mn-dsmip report: nowhere.pcap: "),
+        (["draft", "nowhere.pcap"], "mn-dsmip draft: nowhere.pcap: "),
+        (["diff", "one"], "mn-dsmip diff: the following arguments are required: SECOND ("),
         (["status"], "mn-dsmip status: the following arguments are required: --socket ("),
         (["init"], "mn-dsmip init: the following arguments are required: DIR ("),
         (["topo"], "mn-dsmip topo: the following arguments are required: NAME ("),
@@ -218,3 +220,28 @@ def test_a_flow_may_leave_out_rules(forged: Case, tmp_path: Path, check: Check) 
 def test_the_shipped_capture(check: Check) -> None:
     status, verdict = check(FLOW.parent)
     assert (status, verdict["verdict"]) == (0, "pass")
+
+
+# -- draft and diff
+
+
+def test_a_draft_passes_on_its_capture(forged: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    drafted = tmp_path / "draft.yaml"
+    assert command("draft", [str(forged.capture), "-o", str(drafted)]) == 0
+    assert capsys.readouterr().out.startswith(f"{drafted}: a first flow; mn-dsmip check ")
+    assert main([str(forged.capture), "--flow", str(drafted)]) == 0
+    capsys.readouterr()
+    assert command("draft", [str(forged.capture)]) == 0
+    assert capsys.readouterr().out == drafted.read_text()
+    assert command("draft", [str(forged.capture), "--ue", "7"]) == 2
+    assert capsys.readouterr().err.endswith("there is no UE 7 in the capture\n")
+
+
+def test_two_traces_part_in_a_step(
+    forged: Case, bad_capture: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With the keys of the first for both, when the second brings none."""
+    assert command("diff", [str(forged.capture), str(bad_capture.capture)]) == 1
+    told = capsys.readouterr().out
+    assert "sequence: " in told and "hidden" not in told
+    assert command("diff", [str(forged.capture), str(forged.capture)]) == 0

@@ -13,6 +13,7 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from mn_dsmip.check import cli, command
+from mn_dsmip.check.flow.language import every_step
 from mn_dsmip.check.model import Message
 from mn_dsmip.check.report.clauses import Clause, cited, clauses
 from mn_dsmip.check.report.ladder import BOUND, DETACH, DISCOVERY, SECURITY, ladder
@@ -215,6 +216,32 @@ def test_long_stretches_of_user_data_are_counted(good: list[Message]) -> None:
     (counted,) = [row for row in drawn.rows if row.more]
     assert len(drawn.rows) < 60 and counted.more > 480
     assert counted.name.startswith(f"{counted.more} more packets of user data, frames ")
+
+
+def test_missing_messages_stand_in_the_order_of_the_flow(good: list[Message]) -> None:
+    verdict = judged([one for one in good if one.frame < 24 or one.kind == "informational"])
+    drawn = ladder(verdict.records[0], verdict.flow, Source(Path("x"), None, 1, good[0].time))
+    missing = [row.step for row in drawn.rows if row.missing]
+    steps = [one.name for one in every_step(verdict.flow.steps)]
+    assert len(missing) > 1 and missing == sorted(missing, key=steps.index)
+
+
+def test_a_home_agent_has_one_column_over_ipv4_too(good: list[Message]) -> None:
+    """After a handover to an IPv4 access both ends have other addresses, and are who they were."""
+    last = max(one.frame for one in good if one.kind == "binding_acknowledgement")
+    ue, ha = next((one.source, one.destination) for one in good if one.kind == "binding_update")
+    ends = {ue: "198.51.100.10", ha: "192.0.2.1"}
+    moved = [
+        replace(one, source=ends.get(one.source, one.source), destination=ends.get(one.destination, one.destination))
+        if one.frame >= last - 1
+        else one
+        for one in good
+    ]
+    verdict = judged(moved)
+    drawn = ladder(verdict.records[0], verdict.flow, Source(Path("x"), None, 1, good[0].time))
+    assert [one.role for one in drawn.columns] == ["ue", "router", "dns", "ha"]
+    assert drawn.columns[-1].addresses == (ha, "192.0.2.1")
+    assert "198.51.100.10" in drawn.columns[0].addresses
 
 
 def test_bindings_and_times(forged: Case) -> None:

@@ -128,8 +128,11 @@ class _Builder:
         run = cut = 0
         for message in shown:
             run = run + 1 if self.is_plain_data(message) else 0
-            if run > DATA_IN_A_ROW:
-                self.count(message)
+            left_out = self.session.left_out.get(message.frame, 0)
+            if left_out and run:
+                run = max(run, DATA_IN_A_ROW + 1)
+            if run > DATA_IN_A_ROW and self.rows:
+                self.count(message, left_out + 1)
             elif len(self.rows) < MAX_ROWS:
                 self.rows.append(self.row(message, phases[message.frame]))
             else:
@@ -146,12 +149,12 @@ class _Builder:
         noted = message.frame in self.told or message.frame in self.steps
         return words.group(message) == "data" and not noted
 
-    def count(self, message: Message) -> None:
+    def count(self, message: Message, number: int) -> None:
         last = self.rows[-1]
         if not last.more:
             self.rows.append(Row(last.phase, last.start, last.end, "", group="data", frame=message.frame))
             last = self.rows[-1]
-        last.more += 1
+        last.more += number
         last.name = f"{last.more} more packets of user data, frames {last.frame} to {message.frame}"
 
     def row(self, message: Message, phase: str) -> Row:
@@ -183,7 +186,7 @@ class _Builder:
 
     def insert_missing(self) -> None:
         """Each missing message where it was expected: after the last one of the step before it."""
-        for one in reversed(self.missing):
+        for one in self.missing:
             place = next(
                 (
                     index
@@ -212,18 +215,20 @@ class _Builder:
 
 def _columns(session: Session, roles: dict[str, str]) -> list[Column]:
     """UE first, the home agent behind all that the UE asks before it, correspondents last."""
-    ue = session.care_of_addresses | session.home_addresses | session.ipv4_home_addresses | _links(session)
-    found: dict[str, list[str]] = {"ue": [session.care_of, *sorted(ue - {session.care_of})], "router": [], "dns": []}
+    ue, ha = _ends(session)
+    found: dict[str, list[str]] = {"ue": list(ue), "router": [], "dns": []}
     named = {address: role for role, address in roles.items() if role not in ("ue", "ha")}
     peers: list[str] = []
     for message in session.messages:
         for address in (message.source, message.destination):
-            if address in ue or address == session.home_agent or _is_group(address):
+            if address in ue or _is_group(address):
                 continue
-            if message.kind == "router_advertisement":
-                found["router"].append(address)
-            elif address in named:
+            if address in named:
                 found.setdefault(named[address], []).append(address)
+            elif address in ha:
+                continue
+            elif message.kind == "router_advertisement":
+                found["router"].append(address)
             elif message.kind == "dns":
                 found["dns"].append(address)
             elif message.is_ike:
@@ -232,10 +237,26 @@ def _columns(session: Session, roles: dict[str, str]) -> list[Column]:
                 found.setdefault("server", []).append(address)
             elif message.kind == "plain" and message.text("icmp") not in ("other", ""):
                 peers.append(address)
-    found["ha"] = [session.home_agent]
+    found["ha"] = list(ha)
     found["peer"] = peers
     columns = [Column(role, TITLES.get(role, role), tuple(dict.fromkeys(own))) for role, own in found.items() if own]
     return columns[: MAX_COLUMNS - 1] + columns[MAX_COLUMNS - 1 :][:1]
+
+
+def _ends(session: Session) -> tuple[dict[str, None], dict[str, None]]:
+    """Every address that the UE and its home agent had, over IPv4 too, in the order of the trace."""
+    known = (*sorted(session.home_addresses), *sorted(session.ipv4_home_addresses), *_links(session))
+    ue, ha = dict.fromkeys([session.care_of]), dict.fromkeys([session.home_agent])
+    abandoned = {one.frame for one in session.abandoned}
+    for message in session.messages:
+        ends = (message.source, message.destination)
+        if message.kind == "binding_acknowledgement" or (message.is_ike and not message.flag("from_initiator")):
+            ends = ends[::-1]
+        elif message.kind != "binding_update" and not message.is_ike:
+            continue
+        if message.frame not in abandoned and ends[0] not in ha and ends[1] not in ue:
+            ue[ends[0]] = ha[ends[1]] = None
+    return ue | dict.fromkeys(known), ha
 
 
 def _links(session: Session) -> set[str]:
