@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Union
 
 Value = Union[bool, int, str, "tuple[Value, ...]"]
-JOINT = "\x1f"  # between the values of one field; tshark never shows it inside a value
+JOINT = "\udcff"  # between the values of one field: the octet 0xff, which no text in UTF-8 has
 
 # Kinds of messages that carry the Mobility Header, by MH type (RFC 6275 6.1, RFC 5142, RFC 5846).
 MOBILITY_KINDS = {

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Read a capture from `tshark -T fields`: one line per packet, as fast as tshark writes.
 
-A column ends at a tab and a packet at a line feed; within a column, values are apart by the unit separator. tshark
-writes all three as escape sequences where a value holds them (before 4.2 also every other control character), so
-that no name or identity in a packet shifts a column. Nothing is kept but the line at hand and the end of tshark's
+A column ends at a tab and a packet at a line feed; tshark writes both as escape sequences where a value holds them.
+Within a column, values are apart by the octet 0xff, which tshark's texts, being UTF-8, never have. So no name or
+identity in a packet shifts a column or a value. Nothing is kept but the line at hand and the end of tshark's
 standard error.
 """
 
@@ -83,7 +83,7 @@ def read(source: Path, keys: Keys) -> Iterator[Packet]:
 
 def _packets(lines: IO[bytes]) -> Iterator[Packet]:
     for line in lines:
-        yield packet_of(line.decode("utf-8", "replace"))
+        yield packet_of(line.decode("utf-8", "surrogateescape"))
 
 
 def packet_of(line: str) -> Packet:

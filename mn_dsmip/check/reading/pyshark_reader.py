@@ -24,7 +24,7 @@ from mn_dsmip.check.reading.tshark import ISOLATED, TraceError, isolated_folder
 
 LAST_WORDS = 20.0  # seconds that tshark may take to end after its last packet
 _WANTED = frozenset(COLUMNS)
-_ESCAPES = {"\a": r"\a", "\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t", "\v": r"\v"}
+_ESCAPES = {"\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
 
 class _Capture(pyshark.FileCapture):  # type: ignore[misc]  # pyshark carries no types
@@ -132,11 +132,5 @@ def _value(name: str, found: Any) -> str:  # Any: as above
 
 def _escaped(octets: str) -> str:
     """A text as `tshark -T fields` shows it; what XML makes of line ends and control characters is another thing."""
-    text = bytes.fromhex(octets).decode("utf-8", "replace").split("\0")[0]
-    return text if text.isprintable() else "".join(map(_escape, text))
-
-
-def _escape(letter: str) -> str:
-    if letter.isprintable() or not letter.isascii():
-        return letter
-    return _ESCAPES.get(letter) or f"\\{ord(letter):03o}"
+    text = bytes.fromhex(octets).split(b"\0", 1)[0].decode("ascii", "surrogateescape")
+    return "".join([_ESCAPES.get(letter, letter) if letter < "\udc80" else "\ufffd" for letter in text])
