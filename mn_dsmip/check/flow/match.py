@@ -237,7 +237,7 @@ class _Matcher:
         return place
 
     def _step(self, step: PlanStep, start: int, end: int) -> int:
-        place = self._find(step, start, end, step.optional)
+        place, found = self._take(step, start, end)
         if place is None:
             if step.optional:
                 self.match.results.append(StepResult(step.step, Outcome.SKIPPED))
@@ -247,15 +247,29 @@ class _Matcher:
                 self.match.results.append(absent)
             return start
         message = self.messages[place]
-        self.look.use(step, place)
-        found = tuple(self._differences(step, message))
         outcome = Outcome.MATCHED
-        if any(not one.unseen and one.severity == "violation" for one in found):
+        if any(map(_fails, found)):
             outcome = Outcome.DIFFERENT
         elif any(one.unseen and one.severity == "violation" for one in found) or self._may_be_another(step, message):
             outcome = Outcome.UNSEEN
         self.match.results.append(StepResult(step.step, outcome, message, found, reason=message.hidden))
         return place + 1
+
+    def _take(self, step: PlanStep, start: int, end: int) -> tuple[int | None, tuple[Difference, ...]]:
+        """Use the step's message; where a variable that chooses it was not seen, only one that is as expected."""
+        for _ in range(MAX_ATTEMPTS):
+            place = self._find(step, start, end, step.optional)
+            if place is None:
+                break
+            before = self._state() if step.is_tied else None
+            unsure = before is not None and not all(one.is_known(before.variables) for one in step.where)
+            self.look.use(step, place)
+            found = tuple(self._differences(step, self.messages[place]))
+            if before is None or not unsure or not any(_fails(one) for one in found):
+                return place, found
+            self._restore(before)
+            start = place + 1
+        return None, ()
 
     def _may_be_another(self, step: PlanStep, message: Message) -> bool:
         return bool(message.hidden) and (
@@ -284,7 +298,8 @@ class _Matcher:
             if not isinstance(result, Absent):
                 continue
             candidate, why = nearest(result, self.look, taken)
-            if index < first and (candidate is None or candidate.frame in taken):
+            wrong_ends = any(one.condition.field in ("from", "to") for one in why)
+            if index < first and (candidate is None or candidate.frame in taken or wrong_ends):
                 reason = f"the capture starts later, with frame {self.messages[0].frame}"
                 results[index] = StepResult(result.step, Outcome.UNSEEN, reason=reason)
             else:
@@ -315,6 +330,10 @@ class _Matcher:
         """The frames of a step, or of all steps of a group."""
         names = self.plan.names[name]
         return [one.message.frame for one in self.match.results if one.message and one.step.name in names]
+
+
+def _fails(one: Difference) -> bool:
+    return not one.unseen and one.severity == "violation"
 
 
 def _plain(result: StepResult) -> StepResult:

@@ -51,6 +51,10 @@ class Ready:
     def value(self, message: Message) -> Value | None:
         return getattr(message, self.field) if self.is_end else message.fields.get(self.field)
 
+    def is_known(self, variables: Variables) -> bool:
+        """Whether all its variables are."""
+        return all(resolve(wanted, variables) is not None for _, wanted in self.variable)
+
     def holds(self, message: Message, variables: Variables) -> Truth:
         """UNKNOWN when the message does not show the field; a variable that is not known is no obstacle."""
         actual = self.value(message)
@@ -99,12 +103,13 @@ def _key(where: tuple[Condition, ...]) -> tuple[str, Value] | None:
 class PlanStep(Wanted):
     """A step with all its conditions ready."""
 
-    __slots__ = ("bind", "expect", "optional", "step", "time")
+    __slots__ = ("bind", "expect", "is_tied", "optional", "step", "time")
 
     def __init__(self, step: Step) -> None:
         super().__init__(step)
         self.step = step
         self.expect = tuple(Ready(one) for one in step.expect)
+        self.is_tied = any(one.variable for one in self.where)
         self.optional, self.bind, self.time = step.optional, step.bind, step.time
 
 
