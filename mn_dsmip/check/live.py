@@ -30,7 +30,8 @@ class Live:
         self.first = first.frame
         self.last = first.time  # of the latest message
         self.due = 0.0  # when the separator looks at it again
-        self.home: set[str] = set()
+        self.home: set[str] = set()  # home addresses
+        self.home_agents: set[str] = set()
         self.advertisements: set[int] = set()  # frames
         self.came_up = False  # the IKE SA served for more than the initial exchanges
         self.has_ike = False
@@ -55,7 +56,7 @@ class Live:
         elif message.flag("encrypted") or message.flag("protected"):
             self._opened.add(association(message))
         if message.kind in ALIKE:
-            up = message.source != self.session.home_agent
+            up = message.source not in self.home_agents
             self._thinner.add(message, message.text("inner_source" if up else "inner_destination"))
             return
         self._thinner.flush()

@@ -111,6 +111,7 @@ class Separator:
             for number in [number for number, other in known.items() if other.ended]:
                 del known[number]
         known[live.session.number] = live
+        live.home_agents.add(home_agent)
         live.keys.append((known, live.session.number))
         live.keys.append((self._by_pair, (care_of, home_agent)))
         advertisement = self._held.advertisement(care_of)
@@ -244,9 +245,9 @@ class Separator:
             live.home.add(home)
         if message.kind == "binding_update":
             if message.source not in (home, session.home_agent):
-                self._at(live, message.source, session.home_agent)
+                self._at(live, message.source, message.destination)
             if message.flag("udp"):
-                self._know(self._by_flow, (message.source, message.number("source_port"), session.home_agent), live)
+                self._know(self._by_flow, (message.source, message.number("source_port"), message.destination), live)
             if message.get("mn_id"):
                 self._know(self._by_name, message.text("mn_id"), live)
         elif message.kind == "binding_acknowledgement" and message.number("ipv4_status") < FIRST_REJECTING_STATUS:

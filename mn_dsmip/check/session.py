@@ -72,6 +72,14 @@ class Session:
         """The APN that the UE named in IDr; nothing when it named none, or it could not be seen."""
         return next((one.text("id_r") for one in self.of("ike_auth") if one.get("id_r")), "")
 
+    def is_ha(self, address: str) -> bool:
+        return address in self.home_agents
+
+    @cached_property
+    def home_agents(self) -> set[str]:
+        """Addresses of the home agent: that of IKE, and each that a Binding Update went to, IPv4 or IPv6."""
+        return {self.home_agent} | {one.destination for one in self.of("binding_update")}
+
     def is_ue(self, address: str) -> bool:
         return address in self.care_of_addresses or address in self.home_addresses
 
