@@ -1,0 +1,126 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later
+-- Goes over what the capture said in the order of its frames and writes down for each message what session it belongs
+-- to, its step, the request it answers, what is wrong with it. What is written for a frame depends on the messages up
+-- to that frame alone; when decryption tells more about an earlier frame, the walk starts anew. So the order in which
+-- Wireshark visits frames does not matter.
+--
+-- Written to a message: session, step, phase, coa, hoa, request, again (numbers of frames), problems (list of {expert,
+-- text}), answered_in (looks ahead: stays over a new start, being told by octets alone).
+
+local binding = require("dsmip.binding")
+local ike = require("dsmip.ike_session")
+local sessions = require("dsmip.sessions")
+local steps = require("dsmip.steps")
+
+local analysis = {}
+analysis.__index = analysis
+
+function analysis.new(facts)
+  local self = setmetatable({ facts = facts }, analysis)
+  self:restart()
+  return self
+end
+
+function analysis:restart()
+  self.position, self.number = 0, 0
+  self.run = sessions.new()
+end
+
+local function complain(message, expert, text)
+  message.problems = message.problems or {}
+  message.problems[#message.problems + 1] = { expert = expert, text = text }
+end
+
+local function dns(run, message)
+  local key = ("%s %d %d %s"):format(message.client, message.port, message.id, message.name)
+  local asked = run.queries[key]
+  if not message.response then
+    if asked and asked.type == message.type and not run.answered[asked] then
+      message.again, message.session = asked.number, asked.session
+    else
+      run.queries[key] = message
+      message.session = sessions.discovering(run, message, message.name .. " " .. message.type)
+    end
+  elseif asked then
+    sessions.answer(run, asked, message)
+    message.session = asked.session
+    sessions.offer(message.session, message.addresses)
+  end
+  message.step = steps.DISCOVERY
+end
+
+local function dhcpv6(run, message)
+  local key = message.client .. message.id
+  local asked = run.queries[key]
+  if not message.response then
+    if asked and not run.answered[asked] then
+      message.again, message.session = asked.number, asked.session
+    else
+      run.queries[key] = message
+      message.session = sessions.discovering(run, message, "dhcpv6")
+    end
+  else
+    if asked then sessions.answer(run, asked, message) end
+    message.session = asked and asked.session or sessions.discovering(run, message, "dhcpv6")
+    sessions.offer(message.session, message.addresses)
+    run.unplaced[#run.unplaced + 1] = message.session -- its client's address is link-local, IKE's is not
+  end
+  message.step = steps.DISCOVERY
+end
+
+local function esp(run, message)
+  message.session = sessions.of_home_address(run, message)
+end
+
+local UNKNOWN_TO_UE = 110 -- seconds, NATKATIMEOUT (RFC 5555 6)
+local SLACK = 1 -- seconds of delay on the way
+
+local function gap(run, message)
+  local session = run.nat[message.coa .. " " .. message.port]
+  if not session or not session.bound or not session.refresh then return end
+  local allowed = session.refresh > 0 and session.refresh or UNKNOWN_TO_UE
+  if message.seconds > allowed + SLACK then
+    message.session = session
+    complain(message, "keepalive.late", ("Silent for %.0f s, the NAT's binding is good for %d s (RFC 5555 4.3)"):format(
+      message.seconds, allowed))
+  end
+end
+
+local READ = { mh = binding.read, ike = ike.read, dns = dns, dhcpv6 = dhcpv6, esp = esp, gap = gap }
+
+local function read(run, message)
+  message.session, message.step, message.phase, message.problems = nil, nil, nil, nil
+  message.request, message.again = nil, nil
+  READ[message.kind](run, message, complain)
+  local session = message.session
+  if not session then return end
+  session.last = message.number
+  session.phase = message.phase or steps.phases[message.step] or session.phase
+  message.phase = session.phase
+  message.hoa_then, message.coa_then = session.hoa, session.coa
+  if message.again then
+    session.repeats = session.repeats + 1
+    complain(message, "retransmission", ("Repeats frame %d"):format(message.again))
+  end
+end
+
+-- Goes on to frame `number`; what is written for its messages is then complete as far as it looks back.
+function analysis:advance(number)
+  local facts = self.facts
+  if facts.changed then
+    if facts.changed <= self.number then self:restart() end
+    facts.changed = nil
+  end
+  local order = facts.order
+  while true do
+    local message = order[self.position + 1]
+    if not message or message.number > number then break end
+    self.position, self.number = self.position + 1, message.number
+    while message do
+      read(self.run, message)
+      message = message.next
+    end
+  end
+end
+
+return analysis

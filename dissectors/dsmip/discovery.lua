@@ -1,0 +1,94 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later
+-- Reads the two discoveries of a home agent out of octets: DNS (TS 24.303 5.1.2.1.2, RFC 5026 5.1) and DHCPv6
+-- (RFC 6610), and nothing else that DNS and DHCPv6 are used for. No Wireshark in here.
+
+local dhcpv6 = require("dsmip.dhcpv6")
+local octets = require("dsmip.octets")
+local u8, u16 = octets.u8, octets.u16
+
+local discovery = {}
+
+local A, AAAA = 1, 28
+discovery.types = { [A] = "A", [AAAA] = "AAAA", [33] = "SRV" }
+local MOST_LABELS, MOST_ANSWERS = 32, 16
+
+-- The name at `at` and the offset behind it; compression is not followed (RFC 1035 4.1.4): questions have none.
+local function name_at(message, at)
+  local labels = {}
+  for _ = 1, MOST_LABELS do
+    local length = u8(message, at)
+    if not length or length > 63 then return nil end
+    if length == 0 then return table.concat(labels, "."):lower(), at + 1 end
+    labels[#labels + 1] = octets.take(message, at + 1, length)
+    at = at + 1 + length
+  end
+  return nil
+end
+
+local function behind_name(message, at)
+  for _ = 1, MOST_LABELS do
+    local length = u8(message, at)
+    if not length then return nil end
+    if length >= 192 then return at + 2 end
+    at = at + 1 + length
+    if length == 0 then return at end
+  end
+  return nil
+end
+
+-- Names of home agents: an APN's (TS 23.003 21) and the service records of RFC 5026 5.1.
+local function is_home_agent(name)
+  return name:find(".ha-apn.", 1, true) or name:find("^_mip6%.")
+end
+
+local function answers(message, at, count)
+  local found = {}
+  for _ = 1, math.min(count, MOST_ANSWERS) do
+    at = behind_name(message, at)
+    local kind, size = at and u16(message, at), at and u16(message, at + 8)
+    if not size then break end
+    local data = octets.take(message, at + 10, size)
+    if data and kind == AAAA and size == 16 then found[#found + 1] = octets.ipv6(data) end
+    if data and kind == A and size == 4 then found[#found + 1] = octets.ipv4(data) end
+    at = at + 10 + size
+  end
+  return found
+end
+
+-- id, response, type, name, rcode and (in a response) addresses as texts; nil for other DNS.
+function discovery.dns(message)
+  local id, flags, count = u16(message, 0), u16(message, 2), u16(message, 4)
+  if not u16(message, 10) or count ~= 1 then return nil end
+  local name, at = name_at(message, 12)
+  if not name or not is_home_agent(name) or not u16(message, at + 2) then return nil end
+  local dns = { id = id, response = flags >= 0x8000, type = u16(message, at), name = name, rcode = flags % 16 }
+  if dns.response then dns.addresses = answers(message, at + 4, u16(message, 6)) end
+  return dns
+end
+
+-- DHCPv6 options that name a home network or home agent, and where options of theirs are (RFC 6610 3).
+local function collect(options, found)
+  local seen = false
+  for _, option in ipairs(options or {}) do
+    if option.code == 49 or (option.code >= 69 and option.code <= 73) or option.code == 50 then
+      seen = true
+      if option.address then found[#found + 1] = octets.ipv6(option.address) end
+      if option.address4 then found[#found + 1] = octets.ipv4(option.address4) end
+      if collect(option.children, found) then seen = true end
+    end
+  end
+  return seen
+end
+
+local INFORMATION_REQUEST, REPLY = 11, 7
+
+-- id, response and addresses; nil for DHCPv6 that asks for no home agent.
+function discovery.dhcpv6(message)
+  local options, kind = dhcpv6.read(message)
+  if kind ~= INFORMATION_REQUEST and kind ~= REPLY then return nil end
+  local addresses = {}
+  if not collect(options, addresses) then return nil end
+  return { id = message:sub(2, 4), response = kind == REPLY, addresses = addresses }
+end
+
+return discovery

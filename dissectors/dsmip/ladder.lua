@@ -1,0 +1,71 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later
+-- The sessions as ladders between UE and home agent, as text.
+
+local info = require("dsmip.info")
+local steps = require("dsmip.steps")
+
+local ladder = {}
+
+local MOST = 2000 -- lines; a text window is not for more
+local ARROWS = { [true] = "UE ──▶", [false] = "UE ◀──" }
+
+local function from_ue(message)
+  if message.kind == "dns" or message.kind == "dhcpv6" then return not message.response end
+  return message.from_ue == true
+end
+
+local function line(message)
+  local again = message.again and (" (again, frame %d)"):format(message.again) or ""
+  local step = message.step and ("%d/%d"):format(message.step, steps.COUNT) or "   "
+  local text = ("%7d %11.6f  %s  %s %s%s"):format(message.number, message.time - message.session.start, step,
+    ARROWS[from_ue(message)], info.words(message), again)
+  local lines = { text }
+  for _, problem in ipairs(message.problems or {}) do
+    if problem.expert ~= "retransmission" then lines[#lines + 1] = (" "):rep(31) .. "! " .. problem.text end
+  end
+  return table.concat(lines, "\n")
+end
+
+local function head(session)
+  local peers = ("Session %d: UE %s"):format(session.number, session.ue or session.coa or "?")
+  if session.ha then peers = peers .. ", home agent " .. session.ha end
+  if session.hoa then peers = peers .. ", HoA " .. session.hoa end
+  return peers
+end
+
+local function lines_of(state)
+  local lines, count = {}, 0
+  for _, first in ipairs(state.listening.facts.order) do
+    local message = first
+    while message do
+      local session = message.session
+      if session and message.kind ~= "gap" then
+        count = count + 1
+        if count > MOST then return lines, true end
+        lines[session.number] = lines[session.number] or {}
+        table.insert(lines[session.number], line(message))
+      end
+      message = message.next
+    end
+  end
+  return lines, false
+end
+
+-- All sessions one after the other: frame, seconds since the session's start, step, arrow, words.
+function ladder.text(state)
+  if not state.analysis then return "no capture\n" end
+  state.analysis:advance(state.listening.facts.highest)
+  local lines, cut = lines_of(state)
+  local out = {}
+  for _, session in ipairs(state.analysis.run.list) do
+    if lines[session.number] then
+      out[#out + 1] = head(session)
+      out[#out + 1] = table.concat(lines[session.number], "\n") .. "\n"
+    end
+  end
+  if cut then out[#out + 1] = ("Only the first %d messages are shown: filter the capture by session."):format(MOST) end
+  if #out == 0 then return "no DS-MIPv6 sessions\n" end
+  return table.concat(out, "\n") .. "\n"
+end
+
+return ladder

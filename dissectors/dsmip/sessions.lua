@@ -1,0 +1,161 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later
+-- Which messages belong together. An IKE SA is told by its SPIs, never by addresses: many UEs may be behind one. A
+-- Binding Update is told by the home address, the SPI of its ESP, the home network prefix, and only when there is no
+-- doubt by the care-of address.
+
+local address = require("dsmip.address")
+local octets = require("dsmip.octets")
+
+local sessions = {}
+
+-- What one walk over the capture knows; see `analysis`.
+function sessions.new()
+  return {
+    list = {}, answered = {}, queries = {}, nat = {},
+    sas = {}, requests = {}, attempts = {}, redirected = {}, -- IKE: by SPI; by SPI, direction and id; by addresses
+    waiting = {}, unplaced = {}, -- discovered, no IKE yet: lists by client address; those of DHCPv6
+    by_hoa = {}, bindings = {}, by_prefix = {}, by_ipv4 = {}, children = {}, -- by text, by text, by octets; by SPI
+    without_hoa = {}, without_ike = {}, -- pools by care-of address
+  }
+end
+
+function sessions.create(run, message)
+  local session = { number = #run.list + 1, start = message.time, first = message.number, last = message.number,
+    offered = {}, asked = {}, repeats = 0, phase = "discovery" }
+  run.list[session.number] = session
+  return session
+end
+
+-- Pools: sets of sessions that count themselves.
+local function put(pools, key, session)
+  local pool = pools[key]
+  if not pool then
+    pool = { count = 0, set = {} }
+    pools[key] = pool
+  end
+  if not pool.set[session] then pool.set[session], pool.count = true, pool.count + 1 end
+end
+
+local function take_out(pools, key, session)
+  local pool = key and pools[key]
+  if pool and pool.set[session] then pool.set[session], pool.count = nil, pool.count - 1 end
+end
+
+local function only_one(pools, key)
+  local pool = pools[key]
+  return pool and pool.count == 1 and next(pool.set) or nil
+end
+
+-- Marks `message` as the answer to `request`, or as its repetition.
+function sessions.answer(run, request, message)
+  message.request = request.number
+  local first = run.answered[request]
+  if first then
+    message.again = first
+  else
+    run.answered[request] = message.number
+    request.answered_in = request.answered_in or message.number
+  end
+end
+
+-- The session that a query of this kind starts or goes on with.
+function sessions.discovering(run, message, kind)
+  local list = run.waiting[message.client] or {}
+  run.waiting[message.client] = list
+  local session = list[#list]
+  if not session or (session.asked[kind] and next(session.offered)) then
+    session = sessions.create(run, message)
+    list[#list + 1] = session
+  end
+  session.asked[kind] = true
+  return session
+end
+
+function sessions.offer(session, addresses)
+  for _, one in ipairs(addresses) do session.offered[one] = true end
+end
+
+local function take_first(list, home_agent)
+  for i, session in ipairs(list or {}) do
+    if session.offered[home_agent] or not next(session.offered) then
+      table.remove(list, i)
+      return session
+    end
+  end
+  return nil
+end
+
+-- The session that discovered `home_agent` for the client at `ue` and has no IKE yet.
+function sessions.discovered(run, ue, home_agent)
+  return take_first(run.waiting[ue], home_agent) or take_first(run.unplaced, home_agent)
+end
+
+-- An IKE SA of `session` is used between these addresses.
+function sessions.use_addresses(run, session, ue, home_agent)
+  session.ike, session.ha = true, session.ha or home_agent
+  if session.peer == ue then return end
+  if not session.hoa then
+    take_out(run.without_hoa, session.peer, session)
+    put(run.without_hoa, ue, session)
+  end
+  session.peer = ue
+  if not session.bound then session.coa = ue end
+  session.first_coa = session.first_coa or ue
+end
+
+-- The session whose Mobility Headers were seen from `coa` while its IKE was not.
+function sessions.without_ike(run, coa)
+  local session = only_one(run.without_ike, coa)
+  if session then take_out(run.without_ike, coa, session) end
+  return session
+end
+
+function sessions.set_home_address(run, session, hoa)
+  if session.hoa == hoa and run.by_hoa[hoa] == session then return end
+  run.by_hoa[hoa] = session
+  local bytes = address.parse(hoa)
+  if bytes then run.by_prefix[bytes:sub(1, 8)] = session end -- home prefixes are /64 (TS 23.402 4.7.1)
+  session.hoa, session.first_hoa = hoa, session.first_hoa or hoa
+  take_out(run.without_hoa, session.peer, session)
+end
+
+function sessions.set_prefix(run, session, prefix, length)
+  session.prefix, session.prefix_length = prefix, length
+  if length >= 64 then run.by_prefix[prefix:sub(1, 8)] = session end
+end
+
+-- Whether the home address `hoa` (text) lies in the prefix that the session was given; nil when none was seen.
+function sessions.inside(session, hoa)
+  local bytes = session.prefix and address.parse(hoa)
+  if not bytes or #bytes ~= 16 then return nil end
+  local whole, rest = math.floor(session.prefix_length / 8), session.prefix_length % 8
+  if bytes:sub(1, whole) ~= session.prefix:sub(1, whole) then return false end
+  if rest == 0 then return true end
+  local unit = 2 ^ (8 - rest)
+  return math.floor(octets.u8(bytes, whole) / unit) == math.floor(octets.u8(session.prefix, whole) / unit)
+end
+
+-- The session of a message between a home address and a home agent, nil when it cannot be told.
+function sessions.of_home_address(run, message)
+  local known = run.by_hoa[message.hoa]
+  if known and not known.ended then return known end
+  local child = message.esp and run.children[message.esp]
+  if child and not child.session.hoa then return child.session end
+  local bytes = address.parse(message.hoa)
+  local owner = bytes and run.by_prefix[bytes:sub(1, 8)]
+  if owner and not owner.ended then return owner end
+  return only_one(run.without_hoa, message.coa) or known or owner or (child and child.session)
+end
+
+-- A session that begins, for us, with this Mobility Header.
+function sessions.of_mobility_header(run, message)
+  local session = sessions.of_home_address(run, message)
+  if not session then
+    session = sessions.create(run, message)
+    session.ha, session.coa, session.first_coa = message.ha, message.coa, message.coa
+    put(run.without_ike, message.coa, session)
+  end
+  return session
+end
+
+return sessions

@@ -1,0 +1,143 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later
+-- Brings what the analysis found into the tree, the Info column, the menus and the output of tshark.
+
+local info = require("dsmip.info")
+local ladder = require("dsmip.ladder")
+local statistics = require("dsmip.statistics")
+local steps = require("dsmip.steps")
+
+local show = {}
+
+local function interval(seconds)
+  local whole = math.floor(seconds)
+  local micro = math.floor((seconds - whole) * 1000000 + 0.5) -- a double of today's time is no finer
+  if micro == 1000000 then whole, micro = whole + 1, 0 end
+  return NSTime.new(whole, micro * 1000)
+end
+
+local function add(ctx, subtree, name, value)
+  if value ~= nil then subtree:add(ctx.field[name], value):set_generated() end
+end
+
+local function ipv6(text)
+  return text and text:find(":", 1, true) and Address.ipv6(text) or nil
+end
+
+local function add_session(ctx, subtree, session, hoa, coa)
+  add(ctx, subtree, "session", session.number)
+  add(ctx, subtree, "ue", session.ue)
+  add(ctx, subtree, "apn", session.apn)
+  add(ctx, subtree, "hoa", ipv6(hoa or session.first_hoa))
+  add(ctx, subtree, "coa", coa or session.first_coa)
+end
+
+local function add_message(ctx, state, subtree, message)
+  local session = message.session
+  add_session(ctx, subtree, session, message.hoa_then, message.coa_then)
+  add(ctx, subtree, "phase", message.phase)
+  add(ctx, subtree, "step", message.step)
+  add(ctx, subtree, "request_in", message.request)
+  add(ctx, subtree, "response_in", message.answered_in)
+  add(ctx, subtree, "retransmission_of", message.again)
+  if message.request then
+    local asked = state.listening.facts.first[message.request]
+    add(ctx, subtree, "time_since_request", interval(message.time - asked.time))
+  end
+  add(ctx, subtree, "time_since_start", interval(message.time - session.start))
+  add(ctx, subtree, "info", info.words(message))
+end
+
+local function add_problems(ctx, subtree, message)
+  for _, problem in ipairs(message.problems or {}) do
+    subtree:add_proto_expert_info(ctx.expert[problem.expert], problem.text)
+  end
+end
+
+-- The session of the packet inside a tunnel, whichever of its addresses is the home address.
+local function of_tunnel(state, tvb)
+  local run, captured = state.analysis.run, tvb:captured_len()
+  local version = captured >= 20 and math.floor(tvb:raw(0, 1):byte() / 16)
+  if version == 6 and captured >= 40 then
+    return run.by_prefix[tvb:raw(8, 8)] or run.by_prefix[tvb:raw(24, 8)]
+  elseif version == 4 then
+    return run.by_ipv4[tvb:raw(12, 4)] or run.by_ipv4[tvb:raw(16, 4)]
+  end
+  return nil
+end
+
+local function add_traffic(ctx, state, frame, tree, heard)
+  state.analysis:advance(frame.number)
+  local session = of_tunnel(state, heard.tunnel)
+  if not session then return end
+  frame.tree = tree:add(ctx.proto):set_generated()
+  frame.tree:append_text((", session %d: traffic"):format(session.number))
+  add_session(ctx, frame.tree, session)
+  local ended = session.ended and session.ended < frame.number
+  if ended then
+    frame.tree:add_proto_expert_info(ctx.expert["after_detach"],
+      ("Traffic through the tunnel after the session ended in frame %d (TS 24.303 5.4)"):format(session.ended))
+  end
+end
+
+local function title(message)
+  local step = message.step
+  if not step then return (", session %d"):format(message.session.number) end
+  return (", session %d, step %d/%d: %s"):format(message.session.number, step, steps.COUNT, steps.names[step])
+end
+
+-- Shows what is known of one frame; `first` is its first message, `heard` what its dissection left.
+function show.frame(ctx, state, frame, first, heard, pinfo, tree)
+  local message = first
+  while message and not message.session do message = message.next end
+  if message then
+    if state.words then pinfo.cols.info:append(" | " .. info.sentence(message)) end
+    if not frame.wanted and not message.problems then return end
+    frame.tree = tree:add(ctx.proto):set_generated()
+    frame.tree:append_text(title(message))
+    if frame.wanted then add_message(ctx, state, frame.tree, message) end
+    local one = first
+    while one do
+      add_problems(ctx, frame.tree, one)
+      one = one.next
+    end
+  elseif frame.wanted then
+    if heard.headers or heard.dhcpv6 then
+      frame.tree = tree:add(ctx.proto):set_generated()
+    elseif heard.tunnel then
+      add_traffic(ctx, state, frame, tree, heard)
+    end
+  end
+end
+
+local function in_tshark(state, arguments)
+  local wanted = {}
+  for _, word in ipairs(arguments) do wanted[word] = true end
+  if not wanted.ladder and not wanted.sessions then return end
+  local tap = Listener.new("frame")
+  function tap.draw()
+    if wanted.sessions then io.stdout:write(statistics.text(state)) end
+    if wanted.ladder then io.stdout:write(ladder.text(state)) end
+  end
+end
+
+local function in_menu(name, state, text)
+  register_menu("DS-MIPv6/" .. name, function()
+    local window = TextWindow.new("DS-MIPv6: " .. name)
+    window:set(text(state))
+    window:add_button("Again", function() window:set(text(state)) end)
+  end, MENU_TOOLS_UNSORTED)
+end
+
+-- Registers menus, or what tshark was asked for by -X lua_script1:ladder and the like.
+function show.register(ctx, state, arguments)
+  state.words = ctx.proto.prefs.info
+  function ctx.proto.prefs_changed() state.words = ctx.proto.prefs.info end
+  if gui_enabled() then
+    in_menu("Sessions", state, statistics.text)
+    in_menu("Ladder", state, ladder.text)
+  else
+    in_tshark(state, arguments)
+  end
+end
+
+return show
