@@ -25,7 +25,8 @@ end
 local function dissector_of(proto, inner)
   local own -- TreeItem.referenced knows dissectors and fields, not protocols
   return function(tvb, pinfo, tree)
-    local name = udp4191.inner(tvb:raw(0, math.min(tvb:captured_len(), IPV6_HEADER)), tvb:reported_len())
+    local start = tvb:raw(0, math.min(tvb:captured_len(), IPV6_HEADER))
+    local name = udp4191.inner(start, tvb:reported_len() + safe_call.missing)
     if not name then return 0 end
     own = own or Dissector.get(NAME)
     if tree:referenced(own) then tree:add(proto, tvb:range(0, 0)):set_generated() end

@@ -60,7 +60,7 @@ def test_the_encapsulation_has_a_line_of_its_own(tmp_path: Path) -> None:
     capture = write(tmp_path / "case.pcap", ENCAPSULATED.frames)
     shown = run(capture, "-Y", "dsmip_udp", "-T", "fields", "-e", "frame.number", "-e", "frame.protocols").stdout
     assert [line.split("\t")[0] for line in shown.splitlines()] == ["1", "2", "3"]
-    assert ":udp:dsmip_udp:ipv6" in shown and ":udp:dsmip_udp:ip" in shown
+    assert ":dsmip_udp:ipv6" in shown and ":dsmip_udp:ip:" in shown
 
 
 def test_keys_in_the_configuration_folder_need_no_preference(tmp_path: Path) -> None:
