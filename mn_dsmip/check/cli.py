@@ -14,13 +14,14 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from mn_dsmip import resources
 from mn_dsmip.check.arguments import UNUSABLE, Parser, add_flow, add_reading
-from mn_dsmip.check.flow.language import FlowError
+from mn_dsmip.check.flow.language import FlowError, load
 from mn_dsmip.check.inputs import Input, InputError, find_flow, find_input, shipped_flows
 from mn_dsmip.check.judging import judge_capture
 from mn_dsmip.check.reading.keys import KeysError
 from mn_dsmip.check.report import data, github, junit, markdown, sarif
-from mn_dsmip.check.report.clauses import clauses, summary
+from mn_dsmip.check.report.clauses import clauses, listed, summary
 from mn_dsmip.check.report.source import Source
 from mn_dsmip.check.report.text import Style, text
 from mn_dsmip.check.rules import RULES
@@ -57,6 +58,7 @@ def parser() -> Parser:
         help=f"print as {', '.join(FORMATS[:-1])} or {FORMATS[-1]} (default: text), or write it to a file; repeat",
     )
     made.add_argument("--flows", action="store_true", help="list the flows that come with mn-dsmip, and end")
+    made.add_argument("--coverage", action="store_true", help="list the clauses that are checked and by what, and end")
     return made
 
 
@@ -96,6 +98,9 @@ def check(options: Parser, arguments: argparse.Namespace) -> int:
     """Judge one capture, print the report, and leave it in the folder of a run."""
     if arguments.flows:
         show(shipped_flows())
+        return PASSED
+    if arguments.coverage:
+        show(listed((load(resources.flow(name)) for name in resources.flows()), RULES))
         return PASSED
     if arguments.capture is None:
         options.error("a run or a capture is missing")

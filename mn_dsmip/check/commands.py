@@ -12,7 +12,7 @@ from pathlib import Path
 from mn_dsmip.check.arguments import Parser, add_flow, add_reading
 from mn_dsmip.check.cli import guarded, show
 from mn_dsmip.check.inputs import STANDARD_INPUT, Input, InputError, find_flow, find_input
-from mn_dsmip.check.judging import Capture, judge_capture
+from mn_dsmip.check.judging import judge_capture, sessions
 from mn_dsmip.check.report.clauses import clauses
 from mn_dsmip.check.report.source import Source, printable
 from mn_dsmip.check.report.text import WORDS
@@ -143,7 +143,7 @@ def _diff(_: Parser, arguments: argparse.Namespace) -> int:
 
 
 def _session(given: Input, reader: str, number: int) -> Session:
-    for session in Capture(given, reader).sessions():
+    for session in sessions(given, reader):
         if session.number == number:
             return session
     raise InputError(f"{given.capture}: there is no UE {number} in the capture")

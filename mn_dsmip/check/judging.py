@@ -1,56 +1,45 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""From a capture to its sessions, and to a verdict."""
+"""From a capture that somebody named to a verdict, or to its sessions."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
-from mn_dsmip.check import reading, separate
 from mn_dsmip.check.flow.language import Flow
 from mn_dsmip.check.inputs import Input, InputError
-from mn_dsmip.check.model import Message
+from mn_dsmip.check.pipeline import Totals, judge_stream
+from mn_dsmip.check.progress import Progress
+from mn_dsmip.check.reading import TraceError
 from mn_dsmip.check.report.source import Source
 from mn_dsmip.check.rules import RULES
 from mn_dsmip.check.session import Session
-from mn_dsmip.check.verdict import EVERY, Verdict, judge_session
+from mn_dsmip.check.verdict import EVERY, Verdict
 
-
-class Capture:
-    """A capture while it is read: its sessions one after the other, and what was counted on the way."""
-
-    def __init__(self, given: Input, reader: str = "auto") -> None:
-        self.given, self.reader = given, reader
-        self.packets = 0
-        self.start = 0.0  # time of the first packet, seconds since 1970
-
-    def sessions(self) -> Iterator[Session]:
-        """Each session when it has ended; InputError when the capture cannot be read."""
-        return separate.sessions(self._messages())
-
-    def _messages(self) -> Iterator[Message]:
-        try:
-            for packet in reading.read(self.given.capture, self.given.keys, self.reader):
-                if not self.packets:
-                    self.start = packet.time - float(packet.text("frame.time_relative") or 0)
-                self.packets += 1
-                message = reading.dissect(packet)
-                if message is not None:
-                    yield message
-        except reading.TraceError as error:
-            raise InputError(str(error)) from error
-
-    @property
-    def source(self) -> Source:
-        """What reports say of it, once it has been read."""
-        return Source(self.given.capture, self.given.keys.folder, self.packets, self.start)
+NO_FLOW = Flow(Path(), "", "", {}, ())
 
 
 def judge_capture(
     given: Input, flow: Flow, *, reader: str = "auto", detail: int = EVERY, keep: int = 0
 ) -> tuple[Verdict, Source]:
     """Judge a capture; `detail` and `keep` as for `Verdict`. InputError when it cannot be read."""
-    verdict, capture = Verdict(flow, detail=detail, keep=keep), Capture(given, reader)
-    for session in capture.sessions():
-        verdict.add(judge_session(session, flow, RULES))
+    verdict, totals = Verdict(flow, detail=detail, keep=keep), Totals()
+    try:
+        with Progress() as progress:
+            for judgement in judge_stream(
+                given.capture, given.keys, flow, RULES, reader=reader, totals=totals, progress=progress
+            ):
+                verdict.add(judgement)
+    except TraceError as error:
+        raise InputError(str(error)) from error
     verdict.records.sort(key=lambda one: one.number)  # they come in the order in which they end
-    return verdict, capture.source
+    return verdict, Source(given.capture, given.keys.folder, totals.packets, totals.start)
+
+
+def sessions(given: Input, reader: str = "auto") -> Iterator[Session]:
+    """The sessions of a capture in the order in which they end; InputError when it cannot be read."""
+    try:
+        for judgement in judge_stream(given.capture, given.keys, NO_FLOW, (), reader=reader):
+            yield judgement.session
+    except TraceError as error:
+        raise InputError(str(error)) from error

@@ -87,6 +87,14 @@ def test_flows_are_listed_with_a_sentence(capsys: pytest.CaptureFixture[str]) ->
     assert "initial-attach" in [line.split()[0] for line in lines]
 
 
+def test_coverage_needs_no_capture(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--coverage"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == len(set(lines)) > 60
+    (number,) = [line for line in lines if re.match(r"RFC 6275 +9\.5\.4 ", line)]
+    assert "rule I2" in number and "initial-attach: step registration-acknowledged" in number
+
+
 def test_a_closed_pipe_does_not_change_the_status(forged: Case) -> None:
     """Somebody who reads one octet only still gets the status of the verdict."""
     command = [sys.executable, "-m", "mn_dsmip.check", str(forged.capture), "--format", "json"]

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from mn_dsmip.check.flow.language import every_step
+from mn_dsmip.check.flow.language import Flow, every_step
 from mn_dsmip.check.rules.rule import Rule
 from mn_dsmip.check.verdict import Verdict
 
@@ -67,6 +67,23 @@ def clauses(verdict: Verdict, rules: Iterable[Rule]) -> list[Clause]:
             checks = found.setdefault((document, section), Clause(document, section)).checks
             checks[name] = min(state, checks.get(name, state), key=STATES.index)
     return sorted(found.values(), key=lambda one: (_order(one.document), _order(one.section)))
+
+
+def listed(flows: Iterable[Flow], rules: Iterable[Rule]) -> str:
+    """Every clause that is cited by any of these flows or by a rule, a line each: a table that needs no capture."""
+    found: dict[tuple[str, str], dict[str, None]] = {}
+    for rule in rules:
+        for where in cited(rule.clause):
+            found.setdefault(where, {})[f"rule {rule.ident}"] = None
+    for flow in flows:
+        for text, name, _ in _steps(Verdict(flow)):
+            for where in cited(text):
+                found.setdefault(where, {})[f"{flow.name}: {name.partition(':')[0]}"] = None
+    lines = [
+        f"{document:<10}  {section:<11}  {', '.join(checks)}"
+        for (document, section), checks in sorted(found.items(), key=lambda one: (_order(one[0][0]), _order(one[0][1])))
+    ]
+    return "".join(f"{line}\n" for line in lines)
 
 
 def counted(found: Iterable[Clause]) -> Counter[str]:
