@@ -37,7 +37,7 @@ class Look:
             self.by_kind[message.kind].append(place)
         self.by_kind[HIDDEN] = [place for place in self.by_kind.get("esp", ()) if messages[place].hidden]
         self._by_value: dict[tuple[str, str], dict[object, list[int]]] = {}
-        self._ue: dict[str, bool] = {}
+        self._ends: dict[tuple[str, str], bool] = {}  # who is the UE, and who the home agent
         self._declared: dict[str, Value | None] = {}
 
     # -- finding
@@ -118,13 +118,12 @@ class Look:
         if role in self.plan.declared:
             known = self._address(role)
             return known is not None and compare("in_prefix", address, known) is Truth.YES
-        if role == "ue":
-            found = self._ue.get(address)
+        if role in ("ue", "ha"):
+            found = self._ends.get((role, address))
             if found is None:
-                found = self._ue[address] = self.session.is_ue(address)
+                found = self.session.is_ue(address) if role == "ue" else self.session.is_ha(address)
+                self._ends[role, address] = found
             return found
-        if role == "ha":
-            return address == self.session.home_agent
         return self.roles.get(role, address) == address
 
     def _address(self, role: str) -> Value | None:

@@ -59,7 +59,7 @@ def telling(session: Session) -> list[Message]:
 
 def role_of(session: Session, address: str) -> str:
     """`ue`, `ha`, or nothing for anybody else."""
-    if address == session.home_agent:
+    if session.is_ha(address):
         return "ha"
     return "ue" if session.is_ue(address) else ""
 
