@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.dissectors.packets.case import Case
 from tests.dissectors.packets.forge import write
 
-SCRIPT = Path(__file__).with_name("entry.lua")
+SCRIPT = Path(__file__).resolve().parents[3] / "dissectors" / "dsmip.lua"
 VALUES = "\x1f"  # between values of one field, which may hold commas
 
 
