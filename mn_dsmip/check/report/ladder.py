@@ -288,6 +288,8 @@ def _phases(messages: Iterable[Message], session: Session) -> list[str]:
 
 def _next_phase(phase: str, message: Message, care_of: str) -> str:
     before = ORDER.index(phase)
+    if message.kind == "binding_revocation":
+        return DETACH
     if message.kind == "binding_update" and not message.hidden:
         if not message.number("lifetime"):
             return DETACH

@@ -120,6 +120,7 @@ def _ike(message: Message) -> Iterable[str]:
     if code:
         yield "EAP " + " ".join(filter(None, (code, kind, subtype)))
     yield _listed("delete", (message.text("delete"),) if message.get("delete") else ())
+    yield _listed("redirect to", _one(message.get("redirect_to") or None))
     yield _listed("home prefix", message.items("home_prefixes"))
     if message.kind == "create_child_sa":
         yield _listed("for", message.items("ts_i"))
@@ -159,8 +160,8 @@ def _discovery(message: Message) -> Iterable[str]:
 
 def _revocation(message: Message) -> Iterable[str]:
     yield f"sequence {message.number('sequence')}"
-    yield _listed("trigger", _one(message.get("trigger")))
-    yield _listed("status", _one(message.get("status")))
+    name = "trigger" if message.flag("indication") else "status"
+    yield _listed(name, _one(message.get(name)))
 
 
 def _addresses(message: Message) -> Iterable[str]:
