@@ -18,6 +18,7 @@ from mn_dsmip.check.flow.grammar import EXTENSION, GROUPS, HEAD, INSERTION
 from mn_dsmip.check.flow.nodes import Values, compose, is_null, read
 
 MAX_CHAIN = 8  # flows that extend each other
+MAX_EDITS = 200  # insertions, changes and removals; a flow with more had better be written out
 NAMING = ("step", "never", "branch", *GROUPS)  # keys that hold a name
 FIELDWISE = ("where", "expect", "bind", "roles", "without_rules")
 
@@ -84,6 +85,9 @@ class _Editor:
 
     def edited(self, node: MappingNode, keys: dict[str, Node]) -> Node:
         values = self.values
+        edits = [len(keys[key].value) for key in ("insert", "change", "remove") if key in keys]
+        if sum(edits) > MAX_EDITS:
+            raise values.fail(node, f"more than {MAX_EDITS} changes: write the flow out")
         head = {key: value for key, value in keys.items() if key in HEAD}
         self.replace(self.base, _only(node, head))
         for one in values.sequence(keys["insert"], "insert") if "insert" in keys else ():

@@ -6,7 +6,7 @@ Aliases are refused: a flow is written out, and a file of a few lines cannot gro
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from mn_dsmip.check.model import Value
 MAX_SIZE = 1 << 18  # octets; a flow is written by people
 MAX_DEPTH = 64  # of nodes: 24 groups in each other and what is in them
 LARGEST = 1 << 128  # no field is larger
+MANY = 500  # words that are compared with a wrong one
 LONGEST = 60  # characters of a wrong word that an error repeats
 
 
@@ -169,12 +170,12 @@ class Values:
     def text(self, keys: dict[str, Node], key: str) -> str:
         return self.word(keys[key], key) if key in keys else ""
 
-    def known(self, node: Node, word: str, words: Iterable[str], text: str) -> None:
+    def known(self, node: Node, word: str, words: Collection[str], text: str) -> None:
         """FlowError with the nearest valid word unless this is one."""
-        valid = list(words)
-        if word not in valid:
+        if word not in words:
+            valid = sorted(words)[:MANY]
             near = get_close_matches(word[:LONGEST], valid, 1, 0.5)
-            hint = f"; did you mean {near[0]!r}?" if near else f"; there is: {', '.join(sorted(valid)) or 'none'}"
+            hint = f"; did you mean {near[0]!r}?" if near else f"; there is: {', '.join(valid) or 'none'}"
             raise self.fail(node, f"{text} {brief(word)}{hint}")
 
 

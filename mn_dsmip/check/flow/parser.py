@@ -25,6 +25,7 @@ from mn_dsmip.check.flow.nodes import brief, file_of, line_of
 from mn_dsmip.check.flow.vocabulary import FIELDS, SEVERITIES
 
 MAX_GROUPS = 24  # in each other
+MAX_NAMES = 2000  # steps, groups, prohibitions
 MAX_ROUNDS = 1000  # that a flow may demand
 FOUND = ("ue", "ha")  # roles that the session knows
 
@@ -216,6 +217,8 @@ class Parser(Conditions):
 
     def name(self, node: Node, key: str) -> str:
         name = self.word(node, key)
+        if len(self.names) >= MAX_NAMES:
+            raise self.fail(node, f"{key}: a flow has at most {MAX_NAMES} steps, groups and prohibitions")
         if name in self.names:
             first = self.names[name]
             where = "" if file_of(first) == file_of(node) else f" of {file_of(first)}"
