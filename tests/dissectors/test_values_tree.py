@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,14 @@ from tests.dissectors.packets.carried_cases import EAP_AKA, ENCAPSULATED
 from tests.dissectors.packets.case import Case
 from tests.dissectors.packets.cases import CASES
 from tests.dissectors.packets.forge import CARE_OF, HOME_ADDRESS, HOME_AGENT, write
-from tests.dissectors.packets.mobility_cases import AUTHENTICATED, CHECKSUMS
-from tests.dissectors.packets.tshark import read, run
+from tests.dissectors.packets.mobility_cases import (
+    ACKNOWLEDGEMENTS,
+    AUTHENTICATED,
+    CHECKSUMS,
+    IPV4_ACKNOWLEDGEMENTS,
+    REVOCATIONS,
+)
+from tests.dissectors.packets.tshark import SCRIPT, read, run
 
 PASSES = {"one pass": (), "two passes": ("-2",)}
 
@@ -31,7 +38,7 @@ def test_names_instead_of_addresses_do_not_hide_the_checksum(tmp_path: Path) -> 
     (tmp_path / "empty").mkdir()
     (tmp_path / "empty" / "hosts").write_text(hosts)
     shown = run(capture, "-N", "n", "-T", "fields", "-e", "dsmip.mh.checksum.status", "-e", "_ws.col.Source").stdout
-    assert shown.splitlines() == ["1\tname0", "0\tname0", "1\tname1", "1\tname0"]
+    assert shown.splitlines()[:4] == ["1\tname0", "0\tname0", "1\tname1", "1\tname0"]
 
 
 def test_wireshark_shows_nothing_less_than_without_the_dissector(tmp_path: Path) -> None:
@@ -44,8 +51,42 @@ def test_wireshark_shows_nothing_less_than_without_the_dissector(tmp_path: Path)
         plain = run(capture, *keys, "-T", "fields", *fields, script=None).stdout
         assert run(capture, *keys, "-T", "fields", *fields).stdout.splitlines() != [""] * len(case.frames)
         if case is CHECKSUMS:
-            plain = "\n".join(plain.splitlines()[:3])  # the last one is what only the dissector opens
+            plain = "\n".join(plain.splitlines()[:3])  # the fourth is what only the dissector opens
         assert plain.rstrip("\n") in run(capture, *keys, "-T", "fields", *fields).stdout
+
+
+@pytest.mark.parametrize(
+    ("case", "words"),
+    [
+        (
+            ACKNOWLEDGEMENTS,
+            "MIPV6-AUTH-FAIL (146) [Wireshark's own name is not the registry's]",
+        ),
+        (ACKNOWLEDGEMENTS, "Status by the registry: sequence number out of window (135)\n"),
+        (ACKNOWLEDGEMENTS, "(200): unassigned, refusing"),
+        (IPV4_ACKNOWLEDGEMENTS, "IPv4 address acknowledgement by the RFC: prefix allocation unauthorized (133)"),
+        (REVOCATIONS, "Revocation status by the registry: revocation failed, MN is attached (132)"),
+    ],
+)
+def test_status_values_carry_the_names_of_the_registries(case: Case, words: str, tmp_path: Path) -> None:
+    assert words in run(write(tmp_path / "case.pcap", case.frames), "-V", "-O", "dsmip").stdout
+
+
+def test_names_of_the_registries_serve_in_filters(tmp_path: Path) -> None:
+    capture = write(tmp_path / "case.pcap", ACKNOWLEDGEMENTS.frames)
+    shown = run(capture, "-Y", 'dsmip.ba.status == "MIPV6-AUTH-FAIL"', "-T", "fields", "-e", "dsmip.ba.status").stdout
+    assert shown.split() == ["146"]
+
+
+def test_modules_alone_in_the_plugin_folder_do_nothing(tmp_path: Path) -> None:
+    """Wireshark 4.0 loads every Lua file below its plugin folder, each by itself."""
+    folder = tmp_path / "empty" / ".local" / "lib" / "wireshark" / "plugins" / "dsmip"
+    shutil.copytree(SCRIPT.parent / "dsmip", folder)
+    capture = write(tmp_path / "case.pcap", CHECKSUMS.frames)
+    alone = run(capture, "-T", "fields", "-e", "frame.protocols", script=None)
+    shutil.rmtree(folder)
+    without = run(capture, "-T", "fields", "-e", "frame.protocols", script=None)
+    assert (alone.stdout, alone.stderr) == (without.stdout, without.stderr)
 
 
 def test_words_stand_beside_numbers(tmp_path: Path) -> None:

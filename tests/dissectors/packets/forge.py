@@ -93,6 +93,11 @@ def inner(source: IPv6Address, destination: IPv6Address, header: bytes) -> bytes
     return bytes(IPv6(src=str(source), dst=str(destination), nh=MOBILITY_HEADER) / Raw(header))
 
 
+def in_ipv4(header: bytes) -> bytes:
+    """A frame with a Mobility Header right behind an IPv4 header, where no checksum is defined."""
+    return frame(bytes(IP(src=str(CARE_OF_IPV4), dst=str(HOME_AGENT_IPV4), proto=MOBILITY_HEADER) / Raw(header)))
+
+
 def in_udp(payload: bytes, *, source_port: int = 4191, port: int = 4191, zero_checksum: bool = False) -> bytes:
     """A frame from the IPv4 care-of address to the home agent's port 4191."""
     datagram = UDP(sport=source_port, dport=port)
