@@ -4,44 +4,52 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 Named = Iterator[tuple[str, bytes]]
+REDIRECT = 16407
 OTHER6 = bytes.fromhex("20010db80bad00000000000000000bad")
-SA, KE, ID_I, ID_R, CERT, AUTH, NONCE, NOTIFY, DELETE, TS_I, TS_R, CP, EAP = (
-    33, 34, 35, 36, 37, 39, 40, 41, 42, 44, 45, 47, 48,
+SA, KE, ID_I, ID_R, AUTH, NONCE, NOTIFY, DELETE, TS_I, TS_R, CP, EAP = (
+    33, 34, 35, 36, 39, 40, 41, 42, 44, 45, 47, 48,
 )  # fmt: skip
 
 
 def payload_edits(kind: int, body: bytes) -> Named:
     """Names and changed bodies; what has no field of its own is left alone."""
-    if kind == SA:
-        yield from _proposal(body)
-    elif kind == KE:
-        yield "group", b"\0\x05" + body[2:]
-    elif kind in (ID_I, ID_R):
-        yield "type", b"\x0b" + body[1:]
-        yield "data", body[:4] + b"x" + body[5:]
-    elif kind == AUTH:
-        yield "method", bytes([1 if body[0] != 1 else 2]) + body[1:]
-        yield "method_null", b"\x0d" + body[1:]
-    elif kind == NONCE:
-        yield "short", body[:8]
-    elif kind == NOTIFY:
-        yield "type", body[:2] + struct.pack("!H", 40000) + body[4:]
-        yield "error", body[:2] + struct.pack("!H", 14) + body[4:]
-        if len(body) > 8:
-            yield "data", body[:8] + bytes(len(body) - 8)
-        if struct.unpack_from("!H", body, 2)[0] == 16407:
-            yield "nonce", body + bytes(range(32))
-    elif kind == DELETE:
-        yield "esp", bytes.fromhex("03040001c0000002")
-    elif kind in (TS_I, TS_R):
-        yield from _selectors(body)
-    elif kind == CP:
-        yield from _configuration(body)
-    elif kind == EAP:
-        yield from _eap(body)
+    edits = EDITS.get(kind)
+    return iter(()) if edits is None else edits(body)
+
+
+def _key_exchange(body: bytes) -> Named:
+    yield "group", b"\0\x05" + body[2:]
+
+
+def _identity(body: bytes) -> Named:
+    yield "type", b"\x0b" + body[1:]
+    yield "data", body[:4] + b"x" + body[5:]
+
+
+def _authentication(body: bytes) -> Named:
+    yield "method", bytes([1 if body[0] != 1 else 2]) + body[1:]
+    yield "method_null", b"\x0d" + body[1:]
+
+
+def _nonce(body: bytes) -> Named:
+    yield "short", body[:8]
+
+
+def _notify(body: bytes) -> Named:
+    yield "type", body[:2] + struct.pack("!H", 40000) + body[4:]
+    yield "error", body[:2] + struct.pack("!H", 14) + body[4:]
+    if len(body) > 8:
+        yield "data", body[:8] + bytes(len(body) - 8)
+    if struct.unpack_from("!H", body, 2)[0] == REDIRECT:
+        yield "nonce", body + bytes(range(32))
+
+
+def _delete(body: bytes) -> Named:
+    del body
+    yield "esp", bytes.fromhex("03040001c0000002")
 
 
 def _proposal(body: bytes) -> Named:
@@ -93,3 +101,19 @@ def _eap(body: bytes) -> Named:
         yield "type", body[:4] + b"\x0d" + body[5:]
         yield "subtype", body[:5] + bytes([2 if body[5] == 1 else 1]) + body[6:]
         yield "notification", body[:5] + b"\x0c" + body[6:]
+
+
+EDITS: dict[int, Callable[[bytes], Named]] = {
+    SA: _proposal,
+    KE: _key_exchange,
+    ID_I: _identity,
+    ID_R: _identity,
+    AUTH: _authentication,
+    NONCE: _nonce,
+    NOTIFY: _notify,
+    DELETE: _delete,
+    TS_I: _selectors,
+    TS_R: _selectors,
+    CP: _configuration,
+    EAP: _eap,
+}
