@@ -28,9 +28,8 @@ UNCLEAN = (
 )
 # Cases whose session the separator does not put together yet
 UNFINISHED: dict[str, str] = {
-    "handover-to-ipv4": "a session knows one address family only",
-    "reallocation": "an IKE SA with another home agent is another session",
-    "home-link": "DHCPv6 between link-local addresses belongs to no session",
+    "handover-to-ipv4": "TUNNEL-ENDS knows one address of the home agent only",
+    "untrusted-access": "what is inside the ePDG's tunnel is not looked at",
 }
 
 
