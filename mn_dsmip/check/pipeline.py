@@ -7,7 +7,7 @@ reader -> packet -> dissect -> message -> duplicates -> separator -> session, wh
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,15 +70,16 @@ def judge_packets(
     totals = Totals() if totals is None else totals
     duplicates = Duplicates()
     with _rare_collections():
-        for session in sessions(duplicates(_messages(packets, totals, progress))):
+        for session in sessions(duplicates(messages_of(packets, totals, progress))):
             totals.sessions += 1
             yield judge_session(session, flow, rules)
     totals.duplicates = duplicates.dropped
 
 
-def _messages(
-    packets: Iterator[Packet], totals: Totals, progress: Callable[[int, int], None] | None
+def messages_of(
+    packets: Iterable[Packet], totals: Totals, progress: Callable[[int, int], None] | None = None
 ) -> Iterator[Message]:
+    """The message in each packet that has one; `totals` counts along."""
     for packet in packets:
         if not totals.packets:
             totals.start = packet.time - _seconds(packet.text("frame.time_relative"))

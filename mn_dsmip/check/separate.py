@@ -84,9 +84,9 @@ class Separator:
         for number in sorted(self.live):
             yield self._finish(self.live[number])
 
-    def so_far(self) -> Iterator[Session]:
-        """Copies of the sessions that go on, to look at."""
-        return (live.so_far() for live in self.live.values())
+    def so_far(self) -> Iterator[tuple[Session, bool]]:
+        """Copies of the sessions that were not handed on yet, and whether they have ended but for what is late."""
+        return ((live.so_far(), live.ended) for live in self.live.values())
 
     # -- the life of a session
 

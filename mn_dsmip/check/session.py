@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from ipaddress import ip_address, ip_network
 
 from mn_dsmip.check.model import Message
@@ -276,6 +276,7 @@ def _child(request: Message, answer: Message) -> ChildSa:
     return ChildSa(answer.frame, to_ue, to_ha, tuple(map(str, selectors)), tuple(protocols), transport)
 
 
+@lru_cache(maxsize=4096)
 def within(address: str, selector: str) -> bool:
     """Whether an address is that of a selector: one address, a prefix, or a range with a hyphen."""
     try:
