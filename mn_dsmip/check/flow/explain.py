@@ -34,7 +34,11 @@ def differences(
     for one in conditions:
         actual = one.value(message)
         unseen = message.hidden if actual is None else ""
-        wrong = not unseen and any(not test(actual) for test in one.constant)
+        wrong = False
+        if not unseen:
+            for test in one.constant:
+                if not test(actual):
+                    wrong = True
         for operator, wanted in one.variable:
             value = resolve(wanted, variables)
             if value is None:

@@ -36,6 +36,8 @@ class Look:
         for place, message in enumerate(messages):
             self.by_kind[message.kind].append(place)
         self.by_kind[HIDDEN] = [place for place in self.by_kind.get("esp", ()) if messages[place].hidden]
+        self.version = 0  # of what is used and known: what was found stays found as long as it is the same
+        self._found: dict[Wanted, tuple[int, int, bool, int, int | None]] = {}
         self._by_value: dict[tuple[str, str], dict[object, list[int]]] = {}
         self._ends: dict[tuple[str, str], bool] = {}  # who is the UE, and who the home agent
         self._declared: dict[str, Value | None] = {}
@@ -44,6 +46,16 @@ class Look:
 
     def find(self, wanted: Wanted, start: int, end: int, certain: bool = False) -> int | None:
         """The first place from `start` and before `end` with an unused message that is wanted."""
+        known = self._found.get(wanted)
+        if known is not None and known[:3] == (self.version, start, certain):
+            upto, place = known[3:]
+            if end <= upto or place is not None:
+                return place if place is not None and place < end else None
+        place = self._search(wanted, start, end, CERTAIN if certain else POSSIBLE)
+        self._found[wanted] = (self.version, start, certain, end, place)
+        return place
+
+    def _search(self, wanted: Wanted, start: int, end: int, good: tuple[Truth, ...]) -> int | None:
         best = None
         for places in self._candidates(wanted):
             index = bisect_left(places, start)
@@ -53,7 +65,7 @@ class Look:
                     self.work_left -= 1
                     if self.work_left < 0:
                         return None
-                    if self.selects(wanted, self.messages[place]) in (CERTAIN if certain else POSSIBLE):
+                    if self.selects(wanted, self.messages[place]) in good:
                         best, end = place, place
                         break
                 index += 1
@@ -66,19 +78,19 @@ class Look:
                 if self.selects(wanted, self.messages[place]) is Truth.YES:
                     yield self.messages[place]
 
-    def _candidates(self, wanted: Wanted) -> Iterator[list[int]]:
+    def _candidates(self, wanted: Wanted) -> list[list[int]]:
         """Places that may hold what is wanted, each list in order."""
+        found = []
         if wanted.kind in self.by_kind:
             value = resolve(wanted.key[1], self.variables) if wanted.key else None
             if wanted.key is None or value is None:
-                yield self.by_kind[wanted.kind]
+                found.append(self.by_kind[wanted.kind])
             else:
                 values = self._values(wanted.kind, wanted.key[0])
-                for key in (normal(value), HIDDEN):
-                    if key in values:
-                        yield values[key]
+                found += [values[key] for key in (normal(value), HIDDEN) if key in values]
         if wanted.may_hide and self.by_kind[HIDDEN]:
-            yield self.by_kind[HIDDEN]
+            found.append(self.by_kind[HIDDEN])
+        return found
 
     def _values(self, kind: str, field: str) -> dict[object, list[int]]:
         """The places of a kind by a field's value; those that do not show it apart."""
@@ -149,6 +161,7 @@ class Look:
     def use(self, step: PlanStep, place: int) -> None:
         """Take a message for a step: bind its roles and variables."""
         message = self.messages[place]
+        self.version += 1
         self.used[place] = 1
         self.trail.append(place)
         for role, address in ((step.sender, message.source), (step.receiver, message.destination)):
@@ -163,12 +176,14 @@ class Look:
 
     def give_back(self, trail: int) -> None:
         """Take back what was used after the trail had this length."""
+        self.version += 1
         for place in self.trail[trail:]:
             self.used[place] = 0
         del self.trail[trail:]
 
     def take_again(self, places: Sequence[int]) -> None:
         """Use what was given back."""
+        self.version += 1
         for place in places:
             self.used[place] = 1
         self.trail += places

@@ -261,11 +261,12 @@ class _Matcher:
             place = self._find(step, start, end, step.optional)
             if place is None:
                 break
-            before = self._state() if step.is_tied else None
-            unsure = before is not None and not all(one.is_known(before.variables) for one in step.where)
+            variables = self.look.variables
+            unsure = step.is_tied and not all(one.is_known(variables) for one in step.where)
+            before = self._state() if unsure else None
             self.look.use(step, place)
             found = tuple(self._differences(step, self.messages[place]))
-            if before is None or not unsure or not any(_fails(one) for one in found):
+            if before is None or not any(map(_fails, found)):
                 return place, found
             self._restore(before)
             start = place + 1
