@@ -2,6 +2,7 @@
 -- Tree items for what Wireshark leaves as octets inside (decrypted) IKEv2 and EAP: configuration attributes 16 and 19,
 -- ports of Mobility Header selectors, values of EAP-AKA attributes.
 
+local octets = require("dsmip.octets")
 local values = require("dsmip.values")
 
 local tree = {}
@@ -41,9 +42,9 @@ tree.experts = {
     clause = "RFC 4187 8.1" },
 }
 
--- Adds the value of the configuration attribute at `at` of `source` (a Tvb whose captured octets are `octets`).
-function tree.show_configuration(ctx, parent, source, octets, at)
-  local attribute = values.configuration_attribute(octets, at)
+-- Adds the value of the configuration attribute at `at` of `source` (a Tvb whose captured octets are `bytes`).
+function tree.show_configuration(ctx, parent, source, bytes, at)
+  local attribute = values.configuration_attribute(bytes, at)
   if not attribute then return end
   local function add(name, offset, length)
     return parent:add(ctx.field[name], source:range(attribute.value_at + offset, length))
@@ -56,17 +57,24 @@ function tree.show_configuration(ctx, parent, source, octets, at)
   if attribute.address then add("cfg.home_agent", 0, 16) end
   if attribute.address4 then add("cfg.home_agent_ipv4", 16, 4) end
   local ours = attribute.type == values.MIP6_HOME_PREFIX or attribute.type == values.HOME_AGENT_ADDRESS
-  if attribute.problem and ours and source:reported_len() == #octets then
+  if attribute.problem and ours and source:reported_len() == #bytes then
     parent:add_proto_expert_info(ctx.expert["cfg.malformed"],
       ("Configuration attribute %d of %d octets: %s"):format(attribute.type, attribute.length, attribute.problem))
   end
 end
 
+local function address_text(address)
+  return #address == 16 and octets.ipv6(address) or octets.ipv4(address)
+end
+
 -- Adds what the ports of the traffic selector at `at` mean, when it is one for Mobility Header or ICMPv6.
-function tree.show_selector(ctx, parent, source, octets, at)
-  local selector = values.traffic_selector(octets, at)
+function tree.show_selector(ctx, parent, source, bytes, at)
+  local selector = values.traffic_selector(bytes, at)
   local words = selector and values.port_words(selector.protocol, selector.start_port, selector.end_port)
-  if words then parent:add(ctx.field["ts.mh"], source:range(at + 4, 4), words) end
+  if not words then return end
+  local first, last = address_text(selector.start), address_text(selector.finish)
+  local range = first == last and first or first .. " to " .. last
+  parent:add(ctx.field["ts.mh"], source:range(at + 4, 4), words):append_text(" (" .. range .. ")")
 end
 
 local function show_attribute(ctx, parent, source, attribute)
@@ -84,8 +92,8 @@ local function show_attribute(ctx, parent, source, attribute)
 end
 
 -- Adds the attribute values of the EAP-AKA packet at `at` of `source`; nothing for other EAP methods.
-function tree.show_eap(ctx, parent, source, octets, at)
-  local eap = values.eap(octets:sub(at + 1))
+function tree.show_eap(ctx, parent, source, bytes, at)
+  local eap = values.eap(bytes:sub(at + 1))
   if not eap then return end
   local function complain(text)
     parent:add_proto_expert_info(ctx.expert["eap.malformed"], text)
@@ -99,7 +107,7 @@ function tree.show_eap(ctx, parent, source, octets, at)
       show_attribute(ctx, parent, source, attribute)
     end
   end
-  if eap.problem and source:reported_len() == #octets then complain("EAP-AKA: " .. eap.problem) end
+  if eap.problem and source:reported_len() == #bytes then complain("EAP-AKA: " .. eap.problem) end
 end
 
 local SOURCES = {
