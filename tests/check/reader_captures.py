@@ -66,10 +66,11 @@ LINKS: dict[str, tuple[int, Callable[[bytes], bytes]]] = {
 def write_pcap(file: Path, packets: list[bytes], link: str = "ethernet", magic: int = MICROSECONDS) -> Path:
     """Packets a second apart, from the IP header on; gzipped when the name ends in .gz."""
     number, header = LINKS[link]
-    data = struct.pack("<IHHiIII", magic, 2, 4, 0, 0, 65535, number)
+    blocks = [struct.pack("<IHHiIII", magic, 2, 4, 0, 0, 65535, number)]
     for index, packet in enumerate(packets):
         frame = header(packet)
-        data += struct.pack("<IIII", 1_800_000_000 + index, 123_456, len(frame), len(frame)) + frame
+        blocks += (struct.pack("<IIII", 1_800_000_000 + index, 123_456, len(frame), len(frame)), frame)
+    data = b"".join(blocks)
     file.write_bytes(gzip.compress(data) if file.suffix == ".gz" else data)
     return file
 

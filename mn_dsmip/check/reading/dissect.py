@@ -34,23 +34,36 @@ SMALLEST_IP = 20  # octets of an IP header: fewer in UDP 4191 are a keepalive
 TCP_FLAGS = ((0x04, "rst"), (0x02, "syn"), (0x01, "fin"))
 # Protocols of tshark's list that say something; "data" is what tshark has no dissector for.
 _HEADERS = frozenset({"ipv6", "ip", "udp", "esp", "ipv6.dstopts", "ipv6.routing", "ipv6.hopopts", "ipv6.fraghdr"})
+_IP = ("ipv6", "ip")
 _ENDS = frozenset({"isakmp", "dns", "dhcpv6", "icmpv6", "icmp", "tcp"})
 
 
 class Headers:
     """The headers around a message, from the outermost to the innermost."""
 
-    __slots__ = ("addresses", "esp", "hops", "in_udp", "inner_ports", "kind", "next_header", "ports", "version")
+    __slots__ = (
+        "addresses",
+        "esp",
+        "in_udp",
+        "inner_ports",
+        "kind",
+        "next_header",
+        "ports",
+        "tunnel",
+        "udp",
+        "version",
+    )
 
     def __init__(self) -> None:
         self.addresses: list[tuple[str, str]] = []  # source and destination of each IP header
+        self.tunnel: tuple[str, str] | None = None  # those of an ESP tunnel around the first of them
         self.version = 0  # of the innermost IP header
-        self.hops = 0  # of the outermost
         self.next_header = 0  # of the innermost header that has one
-        self.ports: tuple[int, int] | None = None  # of a UDP header around the last IP header, else behind it
-        self.inner_ports: tuple[int, int] | None = None
+        self.ports: tuple[int, int] | None = None  # of a UDP header around the last IP header
+        self.inner_ports: tuple[int, int] | None = None  # of one behind it
         self.in_udp = False  # an IP header inside UDP: RFC 5555's encapsulation
-        self.esp = False
+        self.esp = -1  # number of the innermost ESP header in the columns; -1: there is none
+        self.udp = 0  # the same of UDP
         self.kind = ""  # protocol behind the headers
 
 
@@ -73,11 +86,28 @@ def _steps(protocols: tuple[str, ...], in_udp: str) -> tuple[tuple[str, int], ..
             found.append((name, 0))
             break
         before = name if name != "udpencap" else before
-    return tuple(found)
+    return _without_tunnel(found)
+
+
+def _without_tunnel(steps: list[tuple[str, int]]) -> tuple[tuple[str, int], ...]:
+    """Without an ESP tunnel to an ePDG, which has S2c inside (TS 24.302): IKE, ESP, or a tunnel again.
+
+    Anything else in an ESP tunnel is user data of S2c itself; there the tunnel stays. "tunnel" takes its place.
+    """
+    for place, (name, _) in enumerate(steps[:-1]):
+        inner = [one for one, _ in steps[place + 1 :]]
+        if name == "esp" and inner[0] in _IP:
+            if "isakmp" in inner or "esp" in inner or any(one in _IP for one in inner[1:]):
+                return (next(("tunnel" + one, index) for one, index in steps if one in _IP), *steps[place + 1 :])
+            break
+    return tuple(steps)
 
 
 def dissect(packet: Packet) -> Message | None:
-    """The message in a packet; None when it has no IP header."""
+    """The message in a packet; None when it has no IP header.
+
+    What is in an ESP tunnel to an ePDG has the source and destination of the header inside.
+    """
     headers = _headers(packet)
     if not headers.addresses:
         return None
@@ -88,8 +118,11 @@ def dissect(packet: Packet) -> Message | None:
     status = cells.get("udp.checksum.status")
     if status is not None and "0" in status:
         fields["bad_udp_checksum"] = True
+    if headers.tunnel is not None:
+        fields["outer_source"], fields["outer_destination"] = headers.tunnel
     source, destination = headers.addresses[0]
-    point = (packet.number("frame.interface_id"), headers.hops)
+    # The outermost header is one of the two; what is inside is the same at every point.
+    point = (packet.number("frame.interface_id"), packet.number("ipv6.hlim") + packet.number("ip.ttl"))
     return Message(kind, packet.frame, packet.time, source, destination, fields, hidden, content, point)
 
 
@@ -105,18 +138,20 @@ def _headers(packet: Packet) -> Headers:
         return values[index] if index < len(values) else ""
 
     for name, index in _steps(packet.protocols, packet.cells.get("udp.payload", "")[:1]):
-        if name in ("ipv6", "ip"):
+        if name in _IP:
             if headers.inner_ports is not None:
                 headers.in_udp, headers.ports, headers.inner_ports = True, headers.inner_ports, None
-            if not headers.addresses:
-                headers.hops = number_of(value("ipv6.hlim" if name == "ipv6" else "ip.ttl", index))
             headers.addresses.append((value(f"{name}.src", index), value(f"{name}.dst", index)))
             headers.version = 6 if name == "ipv6" else 4
             headers.next_header = number_of(value("ipv6.nxt" if name == "ipv6" else "ip.proto", index))
         elif name == "udp":
+            headers.udp = index
             headers.inner_ports = (number_of(value("udp.srcport", index)), number_of(value("udp.dstport", index)))
         elif name == "esp":
-            headers.esp = True
+            headers.esp = index
+        elif name.startswith("tunnel"):
+            version = name.removeprefix("tunnel")
+            headers.tunnel = (value(f"{version}.src", index), value(f"{version}.dst", index))
         elif name in _ENDS or name == "data":
             headers.kind = name
         else:
@@ -126,8 +161,8 @@ def _headers(packet: Packet) -> Headers:
 
 def _message(packet: Packet, headers: Headers) -> Found:
     """Kind, fields, reason for being hidden, and content of the message behind the headers."""
-    if headers.esp:
-        octets = _contained(packet)
+    if headers.esp >= 0:
+        octets = _contained(packet, headers)
         if octets is not None:
             return _mobility(packet, headers, octets)
         if headers.kind == "icmpv6" and is_discovery(packet):
@@ -145,15 +180,20 @@ def _message(packet: Packet, headers: Headers) -> Found:
     return _data(packet, headers)
 
 
+def _nth(packet: Packet, name: str, index: int) -> str:
+    values = packet.all(name)
+    return values[index] if index < len(values) else ""
+
+
 def _signalling(packet: Packet, headers: Headers) -> Found | None:
     """What is not in a tunnel; there it would be somebody's data, whatever it is."""
     kind, ports = headers.kind, headers.inner_ports
     if kind == "isakmp" and ports:
         name, fields, hidden = ike_message(packet, malformed="_ws.malformed" in packet.cells)
         fields["source_port"], fields["destination_port"] = ports
-        return name, fields, hidden, fingerprint(packet.text("udp.payload"))
+        return name, fields, hidden, fingerprint(_nth(packet, "udp.payload", headers.udp))
     if kind in ("dns", "dhcpv6") and ports:
-        payload = packet.text("udp.payload")
+        payload = _nth(packet, "udp.payload", headers.udp)
         octets = bytes.fromhex(payload)
         fields = dns_message(octets) if kind == "dns" else dhcpv6_message(octets)
         if kind == "dhcpv6":
@@ -167,23 +207,23 @@ def _signalling(packet: Packet, headers: Headers) -> Found | None:
             return "icmpv6_error", icmpv6_error(packet), "", ""
     if kind == "icmp" and packet.number("icmp.type") in ICMP_ERRORS:
         return "icmp_error", icmp_error(packet), "", ""
-    return _keepalive(packet, ports) if ports is not None else None
+    return _keepalive(ports, len(_nth(packet, "udp.payload", headers.udp)) // 2) if ports is not None else None
 
 
-def _keepalive(packet: Packet, ports: tuple[int, int]) -> Found | None:
+def _keepalive(ports: tuple[int, int], size: int) -> Found | None:
     """RFC 3948 2.3 on UDP 4500; on 4191 anything too short for an IP header (RFC 5555 4.3)."""
-    size = len(packet.text("udp.payload")) // 2
     if (IKE_NAT in ports and size <= 1) or (DSMIP in ports and size < SMALLEST_IP):
         fields: Fields = {"source_port": ports[0], "destination_port": ports[1], "size": size, "udp": DSMIP in ports}
         return "keepalive", fields, "", ""
     return None
 
 
-def _contained(packet: Packet) -> str | None:
+def _contained(packet: Packet, headers: Headers) -> str | None:
     """A Mobility Header in ESP; one whose ICV is wrong is not looked into."""
-    if packet.number("esp.protocol") != MOBILITY or packet.flag("esp.icv_bad"):
+    index = headers.esp
+    if number_of(_nth(packet, "esp.protocol", index)) != MOBILITY or number_of(_nth(packet, "esp.icv_bad", index)):
         return None
-    return packet.text("esp.contained_data") or packet.text("esp.decrypted_data") or None
+    return _nth(packet, "esp.contained_data", index) or _nth(packet, "esp.decrypted_data", index) or None
 
 
 def _mobility(packet: Packet, headers: Headers, octets: str) -> Found:
@@ -194,21 +234,22 @@ def _mobility(packet: Packet, headers: Headers, octets: str) -> Found:
     # What the end points see as addresses (RFC 6275 6.1.1): the home address wherever it stands for the care-of one
     ends = home_address or source, routed or destination
     kind, fields = mobility_header(bytes.fromhex(octets), *ends)
-    fields["protected"] = headers.esp
+    fields["protected"] = headers.esp >= 0
     fields["home_address_option"], fields["type2_routing"] = bool(home_address), bool(routed)
     fields["end_source"], fields["end_destination"] = ends
     _outer(headers, fields)
     from_ue = kind == "binding_update" or bool(home_address)
     fields["home_address"] = ends[0] if from_ue else ends[1]
-    if not headers.esp:
+    if headers.esp < 0:
         return kind, fields, "", ""
-    fields["spi"], fields["esp_sequence"] = packet.number("esp.spi"), packet.number("esp.sequence")
+    fields["spi"] = number_of(_nth(packet, "esp.spi", headers.esp))
+    fields["esp_sequence"] = number_of(_nth(packet, "esp.sequence", headers.esp))
     return kind, fields, "", f"{fields['spi']}:{fields['esp_sequence']}:{fields['octets'] or octets}"
 
 
 def _discovery(packet: Packet, headers: Headers) -> Found:
     kind, fields = discovery(packet)
-    fields["protected"] = headers.esp
+    fields["protected"] = headers.esp >= 0
     _outer(headers, fields)
     return kind, fields, "", ""
 
@@ -218,7 +259,7 @@ def _opaque_esp(packet: Packet, headers: Headers) -> Found:
     source, destination = headers.addresses[-1]
     home_address = packet.text("ipv6.opt.mipv6.home_address")
     routed = packet.text("ipv6.routing.mipv6.home_address")
-    spi, sequence = packet.number("esp.spi"), packet.number("esp.sequence")
+    spi, sequence = (number_of(_nth(packet, name, headers.esp)) for name in ("esp.spi", "esp.sequence"))
     fields: Fields = {
         "protected": True,
         "spi": spi,
@@ -231,11 +272,11 @@ def _opaque_esp(packet: Packet, headers: Headers) -> Found:
     if headers.inner_ports is not None:
         fields["source_port"], fields["destination_port"] = headers.inner_ports
     content = f"{spi}:{sequence}"
-    if packet.flag("esp.icv_bad"):
+    if number_of(_nth(packet, "esp.icv_bad", headers.esp)):
         return "esp", fields, "wrong key", content
-    if "esp.decrypted_data" not in packet.cells:
+    if not _nth(packet, "esp.decrypted_data", headers.esp):
         return "esp", fields, "no key", content
-    fields["next_header"] = packet.number("esp.protocol")
+    fields["next_header"] = number_of(_nth(packet, "esp.protocol", headers.esp))
     return "esp", fields, "wrong key" if fields["next_header"] == MOBILITY else "", content
 
 
@@ -249,7 +290,7 @@ def _outer(headers: Headers, fields: Fields) -> None:
 
 def _data(packet: Packet, headers: Headers) -> Found:
     """A tunnelled packet, or a plain one."""
-    fields: Fields = {"protected": headers.esp, "protocol": headers.next_header}
+    fields: Fields = {"protected": headers.esp >= 0, "protocol": headers.next_header}
     _outer(headers, fields)
     name = headers.kind
     if name in ("icmpv6", "icmp"):

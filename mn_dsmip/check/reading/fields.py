@@ -18,7 +18,7 @@ def _words(*texts: str) -> frozenset[str]:
     return frozenset(" ".join(texts).split())
 
 
-_EVERY = _words("source destination malformed bad_udp_checksum")
+_EVERY = _words("source destination outer_source outer_destination malformed bad_udp_checksum")
 _OUTER = _words("udp outer_version source_port destination_port")  # RFC 5555's encapsulation
 _ESP = _words("spi esp_sequence end_source end_destination home_address")
 _IKE = _EVERY | _words(IKE_FIELDS)

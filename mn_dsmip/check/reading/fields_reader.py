@@ -9,9 +9,13 @@ standard error.
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import subprocess
+import termios
 import threading
+from array import array
 from collections import deque
 from collections.abc import Iterator
 from datetime import datetime
@@ -50,6 +54,8 @@ def read(source: Path, keys: Keys) -> Iterator[Packet]:
     TraceError when it cannot be read to its end. tshark ends with the iteration, also when that is given up.
     """
     program, _ = find_tshark()
+    if source == STANDARD_INPUT and _ended(0):
+        raise TraceError(f"{source}: there is nothing on standard input")
     with isolated_folder(keys) as folder:
         environment = {**os.environ, **dict.fromkeys(ISOLATED, folder)}
         process = subprocess.Popen(
@@ -79,6 +85,14 @@ def read(source: Path, keys: Keys) -> Iterator[Packet]:
     if status:
         complaint = b"".join(last).decode("utf-8", "replace")
         raise TraceError(f"{source}: tshark: {reason_of(complaint, str(source))}")
+
+
+def _ended(descriptor: int) -> bool:
+    """Wait until there is something to read; whether that is the end already, which tshark takes for a capture."""
+    select.select([descriptor], [], [])
+    waiting = array("i", [0])
+    fcntl.ioctl(descriptor, termios.FIONREAD, waiting)
+    return waiting[0] == 0
 
 
 def _packets(lines: IO[bytes]) -> Iterator[Packet]:
