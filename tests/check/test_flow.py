@@ -12,6 +12,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mn_dsmip import resources
 from mn_dsmip.check.flow.compare import Truth, compare
 from mn_dsmip.check.flow.language import Flow, FlowError, Group, Step, every_step, load, parse, show
 from mn_dsmip.check.flow.vocabulary import FIELDS, OPERATORS
@@ -212,12 +213,14 @@ def test_shipped_flow_with_a_line_changed(data: st.DataObject) -> None:
     assert_flow_or_flow_error("\n".join(lines))
 
 
-def test_shipped_flow_cites_a_clause_everywhere() -> None:
-    flow = load(FLOW)
+@pytest.mark.parametrize("name", resources.flows())
+def test_shipped_flow_cites_a_clause_everywhere(name: str) -> None:
+    flow = load(resources.flow(name))
     for step in every_step(flow.steps):
-        assert step.clause or all(one.clause for one in step.expect), step.name
-        assert "our" not in step.clause
+        assert step.clause or (step.expect and all(one.clause for one in step.expect)), step.name
+        assert step.time is None or step.time.clause or step.clause, step.name
     assert all(one.clause for one in flow.forbidden)
+    assert flow.title
 
 
 def test_vocabulary_knows_every_field(good: list[Message]) -> None:

@@ -28,6 +28,7 @@ _IGNORED = """
     authentication_spi authentication_subtypes binding_id_addresses id_i_type srv_targets dh_groups encryption
     quoted_source quoted_destination quoted_ports tcp_sequence tcp_ports size mh_type icmp_type malformed
     bad_udp_checksum protocol home_network_ids home_agent_names refresh_advice suites ts_i_ports ts_r_ports
+    outer_source outer_destination
 """
 IGNORED = frozenset(_IGNORED.split())
 # Lists of words, of which the order means nothing.
