@@ -80,7 +80,11 @@ def _watch(given: Input, flow: Flow, say: Say, reader: str, growing: Growing) ->
             taken = time.monotonic() - begun
         if growing.ended and not growing.update():
             return
-        time.sleep(max(PAUSE, SHARE * taken))
+        _pause(max(PAUSE, SHARE * taken))
+
+
+def _pause(seconds: float) -> None:
+    time.sleep(seconds)
 
 
 def _keys(given: Input) -> Keys:
