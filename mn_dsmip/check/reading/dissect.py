@@ -22,7 +22,7 @@ from mn_dsmip.check.reading.dns import dns_message
 from mn_dsmip.check.reading.icmp import discovery, icmp_error, icmpv6_error, is_discovery, router_advertisement
 from mn_dsmip.check.reading.ike import ike_message
 from mn_dsmip.check.reading.mobility import BA_FLAGS, BU_FLAGS, mobility_header
-from mn_dsmip.check.reading.octets import fingerprint
+from mn_dsmip.check.reading.octets import fingerprint, from_hex
 
 __all__ = ["BA_FLAGS", "BU_FLAGS", "dissect"]
 
@@ -194,7 +194,7 @@ def _signalling(packet: Packet, headers: Headers) -> Found | None:
         return name, fields, hidden, fingerprint(_nth(packet, "udp.payload", headers.udp))
     if kind in ("dns", "dhcpv6") and ports:
         payload = _nth(packet, "udp.payload", headers.udp)
-        octets = bytes.fromhex(payload)
+        octets = from_hex(payload)
         fields = dns_message(octets) if kind == "dns" else dhcpv6_message(octets)
         if kind == "dhcpv6":
             fields["source_port"], fields["destination_port"] = ports
@@ -233,7 +233,7 @@ def _mobility(packet: Packet, headers: Headers, octets: str) -> Found:
     routed = packet.text("ipv6.routing.mipv6.home_address")
     # What the end points see as addresses (RFC 6275 6.1.1): the home address wherever it stands for the care-of one
     ends = home_address or source, routed or destination
-    kind, fields = mobility_header(bytes.fromhex(octets), *ends)
+    kind, fields = mobility_header(from_hex(octets), *ends)
     fields["protected"] = headers.esp >= 0
     fields["home_address_option"], fields["type2_routing"] = bool(home_address), bool(routed)
     fields["end_source"], fields["end_destination"] = ends

@@ -30,7 +30,7 @@ from mn_dsmip.check.numbers import (
     PROTOCOLS,
     TRANSFORMS,
 )
-from mn_dsmip.check.reading.octets import address, prefix, printable
+from mn_dsmip.check.reading.octets import address, from_hex, prefix, printable
 
 Fields = dict[str, Value]
 IKEV2 = 2  # major version
@@ -84,10 +84,7 @@ class _Columns:
         return number_of(self.text(name))
 
     def octets(self, name: str) -> bytes:
-        try:
-            return bytes.fromhex(self.text(name))
-        except ValueError:  # tshark's word for none
-            return b""
+        return from_hex(self.text(name))
 
 
 def ike_message(packet: Packet, malformed: bool) -> tuple[str, Fields, str]:

@@ -12,6 +12,14 @@ MAX_LABELS = 128  # a domain name has at most 127 (RFC 1035 2.3.4)
 _POINTER = 0xC0
 
 
+def from_hex(text: str) -> bytes:
+    """tshark's hexadecimal digits; nothing for its words for "there is nothing"."""
+    try:
+        return bytes.fromhex(text)
+    except ValueError:
+        return b""
+
+
 def address(data: bytes) -> str:
     """An address of 4 or 16 octets; nothing for any other length."""
     if len(data) == IPV6_SIZE:
@@ -46,7 +54,7 @@ def printable(text: str) -> str:
 
 def fingerprint(octets: str) -> str:
     """Equal for equal octets (hexadecimal digits), and short; nothing for none."""
-    return hashlib.blake2b(octets.encode("ascii"), digest_size=16).hexdigest() if octets else ""
+    return hashlib.blake2b(octets.encode("utf-8", "replace"), digest_size=16).hexdigest() if octets else ""
 
 
 def domain_name(data: bytes, start: int) -> tuple[str, int]:
