@@ -17,12 +17,13 @@ from pathlib import Path
 from mn_dsmip import resources
 from mn_dsmip.check.arguments import UNUSABLE, Parser, add_flow, add_reading
 from mn_dsmip.check.flow.language import FlowError, load
-from mn_dsmip.check.inputs import Input, InputError, find_flow, find_input, shipped_flows
+from mn_dsmip.check.follow import follow
+from mn_dsmip.check.inputs import STANDARD_INPUT, Input, InputError, find_flow, find_input, shipped_flows
 from mn_dsmip.check.judging import judge_capture
 from mn_dsmip.check.reading.keys import KeysError
 from mn_dsmip.check.report import data, github, junit, markdown, sarif
 from mn_dsmip.check.report.clauses import clauses, listed, summary
-from mn_dsmip.check.report.source import Source
+from mn_dsmip.check.report.source import Source, printable
 from mn_dsmip.check.report.text import Style, text
 from mn_dsmip.check.rules import RULES
 from mn_dsmip.check.verdict import EVERY, INCONCLUSIVE, PASS, Verdict
@@ -48,6 +49,9 @@ def parser() -> Parser:
     )
     add_reading(made)
     add_flow(made)
+    made.add_argument(
+        "--follow", action="store_true", help="judge a run in progress: tell what shows at once, the verdict at its end"
+    )
     made.add_argument("--allow-unseen", action="store_true", help="accept an inconclusive verdict: exit status 0")
     made.add_argument(
         "--format",
@@ -104,6 +108,8 @@ def check(options: Parser, arguments: argparse.Namespace) -> int:
         return PASSED
     if arguments.capture is None:
         options.error("a run or a capture is missing")
+    if arguments.follow and arguments.capture == STANDARD_INPUT:
+        options.error("--follow needs a run or a capture, not standard input")
     printed = [name for name, path in arguments.format if path is None]
     if printed[1:]:
         options.error(f"only one format can be printed, not {' and '.join(printed)}: write the others with FORMAT=PATH")
@@ -111,7 +117,11 @@ def check(options: Parser, arguments: argparse.Namespace) -> int:
     flow = find_flow(arguments.flow, given.folder)
     lists_all = given.is_run or any(name != "text" for name, _ in arguments.format)
     detail = EVERY if lists_all else DETAILED
-    verdict, source = judge_capture(given, flow, reader=arguments.reader, detail=detail)
+    if arguments.follow:
+        printed_text = (printed or ["text"]) == ["text"]
+        verdict, source = follow(given, flow, say if printed_text else complain, reader=arguments.reader, detail=detail)
+    else:
+        verdict, source = judge_capture(given, flow, reader=arguments.reader, detail=detail)
     tell = Teller(verdict, source, arguments.allow_unseen)
     for name, path in arguments.format:
         if path is not None:
@@ -162,6 +172,16 @@ def show(told: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def say(line: str) -> None:
+    """One line that shows while a run goes on."""
+    show(f"{printable(line)}\n")
+
+
+def complain(line: str) -> None:
+    """The same, where standard output is for a program to read."""
+    sys.stderr.write(f"{printable(line)}\n")
 
 
 def leave(given: Input, tell: Teller) -> None:

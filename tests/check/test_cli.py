@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import pty
 import re
+import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -93,6 +95,26 @@ def test_coverage_needs_no_capture(capsys: pytest.CaptureFixture[str]) -> None:
     assert len(lines) == len(set(lines)) > 60
     (number,) = [line for line in lines if re.match(r"RFC 6275 +9\.5\.4 ", line)]
     assert "rule I2" in number and "initial-attach: step registration-acknowledged" in number
+
+
+def test_follow_ends_with_the_verdict(forged: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run whose capture is finished: told as it shows, then the report as without --follow, also in the folder."""
+    run = tmp_path / "run"
+    shutil.copytree(forged.keys, run / "wireshark")
+    statistics = struct.pack(">IIIIII", 5, 24, 0, 0, 0, 24)  # with which a writer of pcapng ends
+    if forged.capture.read_bytes()[8:12] != bytes.fromhex("1a2b3c4d"):
+        statistics = struct.pack("<IIIIII", 5, 24, 0, 0, 0, 24)
+    (run / "trace.pcapng").write_bytes(forged.capture.read_bytes() + statistics)
+    assert main([str(run), "--follow"]) == 0
+    followed = capsys.readouterr().out
+    assert main([str(run)]) == 0
+    report = capsys.readouterr().out
+    assert followed.endswith(report) and followed.startswith("UE 1: PASS  ") and report.startswith("PASS  ")
+    assert (run / "verdict.txt").read_text() == report
+    assert main([str(run), "--follow", "--format", "json"]) == 0
+    output = capsys.readouterr()
+    assert output.out.startswith("{") and output.err.startswith("UE 1: PASS  ")
+    assert main(["-", "--follow"]) == 2
 
 
 def test_a_closed_pipe_does_not_change_the_status(forged: Case) -> None:
