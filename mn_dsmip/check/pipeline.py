@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from mn_dsmip.check.context import Context
 from mn_dsmip.check.flow.language import Flow
 from mn_dsmip.check.model import Message, Packet
 from mn_dsmip.check.reading.dissect import dissect
@@ -55,7 +56,7 @@ def judge_stream(
     from mn_dsmip.check import reading
 
     packets = reading.read(source, keys, reader)
-    yield from judge_packets(packets, flow, rules, totals=totals, progress=progress)
+    yield from judge_packets(packets, flow, rules, keys=keys, totals=totals, progress=progress)
 
 
 def judge_packets(
@@ -63,15 +64,17 @@ def judge_packets(
     flow: Flow,
     rules: tuple[Rule, ...],
     *,
+    keys: Keys | None = None,
     totals: Totals | None = None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Judgement]:
     """The same for packets as they come."""
     totals = Totals() if totals is None else totals
-    duplicates = Duplicates()
+    duplicates, context = Duplicates(), Context(keys.mobility if keys else ())
     with _rare_collections():
         for session in sessions(duplicates(messages_of(packets, totals, progress))):
             totals.sessions += 1
+            session.context = context
             yield judge_session(session, flow, rules)
     totals.duplicates = duplicates.dropped
 

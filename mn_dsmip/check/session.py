@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from ipaddress import ip_address, ip_network
 
+from mn_dsmip.check.context import Context
 from mn_dsmip.check.model import Message
 from mn_dsmip.check.numbers import FIRST_REJECTING_STATUS
 
@@ -46,6 +47,8 @@ class Session:
     left_out: dict[int, int] = field(default_factory=dict)
     """Frame of a message -> how many like it came directly before it and were not kept, see `thinning.py`; under 0
     those that are only counted."""
+    context: Context = field(default_factory=Context, repr=False)
+    """Keys for what is not encrypted but authenticated, and what other sessions of the capture hold."""
 
     def of(self, *kinds: str) -> Iterator[Message]:
         """The messages of these kinds, in the order of the frames."""

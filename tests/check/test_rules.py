@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 import pytest
 
 from mn_dsmip.check.model import Message, Value
-from mn_dsmip.check.rules import RULES
-from mn_dsmip.check.rules.rule import Rule, RuleResult, judge
+from mn_dsmip.check.rules import binding, data, header, ike
+from mn_dsmip.check.rules.rule import Rule, RuleResult, judge, rules_of
 from mn_dsmip.check.separate import separate
 
 Edit = Callable[[list[Message]], list[Message]]
 CARE_OF, HOME_AGENT, HOME = "2001:db8:f:1::10", "2001:db8:aaaa::1", "2001:db8:1:1::100"
+RULES = rules_of(binding, header, ike, data)
 BY_IDENT = {rule.ident: rule for rule in RULES}
 
 

@@ -235,7 +235,7 @@ def test_the_users_own_wireshark_is_left_alone(forged: Case, tmp_path: Path) -> 
         ("esp_sa", "a,b,c\n", "esp_sa:1: expected 8 columns, found 3"),
         ("esp_sa", '# x\n"IPv6","*","*","spi","NULL","","NULL",""\n', "esp_sa:2: expected a hexadecimal SPI"),
         ("ikev2_decryption_table", "zz,b,c,d,e,f,g,h\n", "ikev2_decryption_table:1: expected a hexadecimal SPI"),
-        ("other", "", "holds neither ikev2_decryption_table nor esp_sa"),
+        ("other", "", "holds none of ikev2_decryption_table, esp_sa"),
     ],
 )  # fmt: skip
 def test_broken_key_tables(file: str, content: str, says: str, tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def tunnel_ends(session: Session) -> Iterator[Check]:
         up = message.source in care_of
         far = message.destination if up else message.source
         ends = f"{message.source} and {message.destination}"
-        outer = far == session.home_agent and (up or message.destination in care_of)
+        outer = session.is_ha(far) and (up or message.destination in care_of)
         yield check(message, "source", "between care-of address and home agent", ends, holds=outer)
         inner = message.text("inner_source" if up else "inner_destination")
         name = "inner_source" if up else "inner_destination"
@@ -104,7 +104,7 @@ def esp_gaps(session: Session) -> Iterator[Check]:
         if message.get("esp_sequence") is None:
             continue
         spi, number = message.number("spi"), message.number("esp_sequence")
-        if spi in last and number > last[spi]:
+        if spi in last and number > last[spi] and message.frame not in session.left_out:
             yield check(message, "esp_sequence", last[spi] + 1, number, holds=number == last[spi] + 1)
         last[spi] = max(number, last.get(spi, 0))
 
@@ -113,7 +113,7 @@ def esp_gaps(session: Session) -> Iterator[Check]:
 def no_kernel_errors(session: Session) -> Iterator[Check]:
     """An error sent by the care-of or the home agent's address about IKE, ESP, mobility or tunnel packets comes from an
     operating system that does not know them; the peer may give up because of it."""
-    ends = {session.home_agent, *session.care_of_addresses}
+    ends = {*session.home_agents, *session.care_of_addresses}
     for message in session.of("icmpv6_error"):
         kind = message.number("icmp_type")
         about = [OWN_HEADERS[one] for one in message.numbers("quoted_headers") if one in OWN_HEADERS]

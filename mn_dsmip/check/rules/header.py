@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
-from ipaddress import IPv6Address
+from socket import AF_INET6, inet_pton
 from typing import NamedTuple
 
 from mn_dsmip.check.model import Message
@@ -60,9 +61,9 @@ def mobility_checksum(session: Session) -> Iterator[Check]:
 
 
 def _checksum(octets: bytes, source: str, destination: str) -> int:
-    data = IPv6Address(source).packed + IPv6Address(destination).packed + len(octets).to_bytes(4, "big")
-    data += bytes(3) + bytes([MOBILITY]) + octets[:4] + b"\0\0" + octets[6:]
-    total = sum(int.from_bytes(data[index : index + 2], "big") for index in range(0, len(data), 2))
+    ends = inet_pton(AF_INET6, source) + inet_pton(AF_INET6, destination)
+    data = ends + struct.pack("!II", len(octets), MOBILITY) + octets[:4] + b"\0\0" + octets[6:]
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
     while total > 0xFFFF:
         total = (total & 0xFFFF) + (total >> 16)
     return total ^ 0xFFFF
