@@ -12,11 +12,9 @@ import pytest
 from mn_dsmip.check.flow.elements import every_step
 from mn_dsmip.check.flow.language import load
 from mn_dsmip.check.reading.keys import Keys
-from mn_dsmip.check.report import data
-from mn_dsmip.check.report.source import Source
 from tests.check.build.cases import CASES
 from tests.check.build.files import write_case
-from tests.check.conftest import judged, messages_of
+from tests.check.conftest import Check
 
 CAPTURES = Path(__file__).parents[2] / "captures"
 JUDGED = sorted(file.parent.name for file in CAPTURES.glob("*/flow.yaml"))
@@ -28,8 +26,7 @@ UNCLEAN = (
 )
 # Cases whose session the separator does not put together yet
 UNFINISHED: dict[str, str] = {
-    "handover-to-ipv4": "TUNNEL-ENDS knows one address of the home agent only",
-    "untrusted-access": "what is inside the ePDG's tunnel is not looked at",
+    "untrusted-access": "the IKE SA with the ePDG is a session of its own",
 }
 
 
@@ -37,7 +34,7 @@ UNFINISHED: dict[str, str] = {
 def test_building_again_gives_the_same_octets(name: str, tmp_path: Path) -> None:
     built = write_case(tmp_path / name, CASES[name]())
     files = sorted(file.relative_to(built) for file in built.rglob("*") if file.is_file())
-    assert len(files) == 5
+    assert len(files) >= 5
     for file in files:
         assert (built / file).read_bytes() == (CAPTURES / name / file).read_bytes(), file
 
@@ -63,16 +60,13 @@ def test_built_capture_is_clean(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", JUDGED)
-def test_case_passes_its_flow(name: str, request: pytest.FixtureRequest) -> None:
+def test_case_passes_its_flow(name: str, check: Check, request: pytest.FixtureRequest) -> None:
     if name in UNFINISHED:
         request.applymarker(pytest.mark.xfail(reason=UNFINISHED[name], strict=False))
-    case = CAPTURES / name
-    messages = messages_of(case / "trace.pcapng", case / "wireshark")
-    verdict = judged(messages, case / "flow.yaml")
-    told = data.as_json(verdict, Source(case / "trace.pcapng", case / "wireshark", len(messages), messages[0].time))
+    status, told = check(CAPTURES / name)
     problems = [one for session in told["sessions"] for one in session["findings"] if one["severity"] == "violation"]
-    assert (verdict.verdict, problems) == ("pass", [])
-    assert len(verdict.judgements) == 1
+    assert (status, told["verdict"], problems) == (0, "pass", [])
+    assert len(told["sessions"]) == 1
 
 
 @pytest.mark.parametrize("name", JUDGED)

@@ -197,13 +197,13 @@ def reallocation() -> Scene:
 
 def rfc4285() -> Scene:
     """F10: no IKE and no ESP; home address and home agent are known beforehand."""
-    scene = Scene(UE)
+    scene = Scene(UE, shared_key=SHARED_KEY)
     scene.kept = []  # nothing is encrypted
-    scene.register_authenticated(SHARED_KEY, first=True)
+    scene.register_authenticated(first=True)
     scene.pings(1)
-    scene.register_authenticated(SHARED_KEY)
+    scene.register_authenticated()
     scene.pings(2)
-    scene.register_authenticated(SHARED_KEY, lifetime=0)
+    scene.register_authenticated(lifetime=0)
     return scene
 
 

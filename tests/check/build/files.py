@@ -26,4 +26,6 @@ def write_case(folder: Path, scene: Scene) -> Path:
         (keys / table).write_text(SPDX + text)
     (keys / "preferences").write_text(SPDX + PREFERENCES)
     (keys / "decode_as_entries").write_text(SPDX + DECODE_AS)
+    if scene.shared_key:
+        (keys / "dsmip_auth_keys").write_text(f"{SPDX}# RFC 4285: mobility SPI, key\n256 {scene.shared_key.hex()}\n")
     return folder

@@ -38,6 +38,7 @@ from tests.check.subscriber import Subscriber
 
 Address = IPv4Address | IPv6Address
 DSMIP, IKE, IKE_NAT = 4191, 500, 4500
+NTP_EPOCH = 2_208_988_800  # seconds from 1900 to 1970
 NO_KEEPALIVE = 0xFFFFFFFF  # RFC 5555 3.2.2: there is no NAT
 MH_BINDING_UPDATE, MH_BINDING_ACKNOWLEDGEMENT, MH_REVOCATION = 5, 6, 16
 A_H_K, R_FLAG, A_H_R = 0xD000, 0x0400, 0xC400
@@ -85,6 +86,7 @@ class Scene(Forger):
     access: Access = field(default=None)  # type: ignore[assignment]  # from the subscriber, when not given
     kept: list[Subscriber] = field(default_factory=list)
     sequence: int = 0
+    shared_key: bytes = b""  # of RFC 4285
     extra_notifies: list[tuple[int, bytes]] = field(default_factory=list)
     _ha_message_id: int = 0
     _port_4500: bool = False
@@ -255,7 +257,7 @@ class Scene(Forger):
 
     # -- RFC 4285
 
-    def authenticated(self, name: str, from_ue: bool, kind: int, body: bytes, key: bytes) -> None:
+    def authenticated(self, name: str, from_ue: bool, kind: int, body: bytes) -> None:
         """A Mobility Header in the clear whose last option, MN-HA, is computed over addresses and header."""
         subscriber = self.subscriber
         ends = (subscriber.home_address, subscriber.home_agent)
@@ -266,18 +268,19 @@ class Scene(Forger):
         size = 6 + len(body) + 12
         data = bytes([59, size // 8 - 1, kind, 0, 0, 0]) + body
         care_of = self.access.care_of.packed
-        octets = data + hmac.digest(key, care_of + subscriber.home_address.packed + data, hashlib.sha1)[:12]
+        octets = data + hmac.digest(self.shared_key, care_of + subscriber.home_address.packed + data, hashlib.sha1)[:12]
         assert len(octets) % 8 == 0
         total = checksum(pseudo(source, destination, len(octets), MOBILITY) + octets)
         self.add(name, self.outer(from_ue, octets[:4] + struct.pack("!H", total) + octets[6:], MOBILITY))
 
-    def register_authenticated(self, key: bytes, first: bool = False, lifetime: int | None = None) -> None:
+    def register_authenticated(self, first: bool = False, lifetime: int | None = None) -> None:
         """With MN-ID and timestamp; K is 0, there is no IKE to move (RFC 4285 5, 6)."""
         self.sequence += 1
         subscriber = self.subscriber
         lifetime = subscriber.lifetime if lifetime is None else lifetime
         nai = f"0{subscriber.imsi}@nai.epc.mnc001.mcc001.3gppnetwork.org".encode()
-        stamp = struct.pack("!II", 0xE0000000 + self.sequence, 0x80000000)
+        seconds = int(self.start + self._clock) + NTP_EPOCH
+        stamp = struct.pack("!II", seconds, self.sequence << 24)
         identity = bytes([8, 1 + len(nai), 1]) + nai
         update = struct.pack("!HHH", self.sequence, A_H_R, lifetime) + identity
         update = _aligned(update, 8, 2) + b"\x0a\x08" + stamp
@@ -285,12 +288,12 @@ class Scene(Forger):
             asked = IPv4Address(0) if first else subscriber.home_address4
             update = _aligned(update, 4, 0) + bytes.fromhex("1d068000") + asked.packed
         update = _aligned(update, 8, 6) + b"\x03\x10" + self.access.care_of.packed
-        self.authenticated(f"bu-{self.sequence}", True, MH_BINDING_UPDATE, update, key)
+        self.authenticated(f"bu-{self.sequence}", True, MH_BINDING_UPDATE, update)
         answer = struct.pack("!BBHH", 0, 0x40, self.sequence, lifetime) + identity
         answer = _aligned(answer, 8, 2) + b"\x0a\x08" + stamp
         if lifetime:
             answer = _aligned(answer, 4, 0) + bytes.fromhex("1e060080") + subscriber.home_address4.packed
-        self.authenticated(f"ba-{self.sequence}", False, MH_BINDING_ACKNOWLEDGEMENT, answer, key)
+        self.authenticated(f"ba-{self.sequence}", False, MH_BINDING_ACKNOWLEDGEMENT, answer)
 
 
 def _aligned(body: bytes, multiple: int, offset: int) -> bytes:
