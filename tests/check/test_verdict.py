@@ -207,13 +207,18 @@ def test_output_may_be_closed_early(forged: Case) -> None:
 
 
 def test_judge_shares_no_code_with_the_player() -> None:
-    """`check` imports of mn_dsmip only itself and the version; only trace.py talks to pyshark."""
-    for file in sorted((ROOT / "mn_dsmip" / "check").glob("*.py")):
+    """`check` imports of mn_dsmip only itself, resources and the version; one module only talks to pyshark."""
+    allowed = ("mn_dsmip.check", "mn_dsmip.resources")
+    for file in sorted((ROOT / "mn_dsmip" / "check").rglob("*.py")):
         for node in ast.walk(ast.parse(file.read_text())):
             names = [one.name for one in node.names] if isinstance(node, ast.Import) else []
-            names += [str(node.module)] if isinstance(node, ast.ImportFrom) else []
+            if isinstance(node, ast.ImportFrom) and node.module == "mn_dsmip":
+                names += [f"mn_dsmip.{one.name}" for one in node.names]
+            elif isinstance(node, ast.ImportFrom):
+                names.append(str(node.module))
             for name in names:
-                inside = name in ("mn_dsmip", "mn_dsmip.check") or name.startswith("mn_dsmip.check.")
+                inside = name == "mn_dsmip" or name in allowed or name.startswith("mn_dsmip.check.")
+                inside |= name == "mn_dsmip.__version__"
                 assert inside or not name.startswith("mn_dsmip"), f"{file.name} imports {name}"
                 assert not name.startswith(("scapy", "cryptography")), f"{file.name} imports {name}"
-                assert not name.startswith("pyshark") or file.name == "trace.py", f"{file.name} imports {name}"
+                assert not name.startswith("pyshark") or file.name == "pyshark_reader.py", f"{file.name} imports {name}"
