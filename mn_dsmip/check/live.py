@@ -32,6 +32,7 @@ class Live:
         self.due = 0.0  # when the separator looks at it again
         self.home: set[str] = set()  # home addresses
         self.home_agents: set[str] = set()
+        self.names: set[str] = set()  # network access identifiers
         self.advertisements: set[int] = set()  # frames
         self.came_up = False  # the IKE SA served for more than the initial exchanges
         self.has_ike = False

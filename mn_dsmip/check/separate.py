@@ -232,7 +232,11 @@ class Separator:
         if before is not None and before is not live:
             self._by_pair.get(pair, {}).pop(before.session.number, None)
         self._know(self._by_identity, live.identity, live)
+        self._learn_name(live, name)
+
+    def _learn_name(self, live: Live, name: str) -> None:
         if name:
+            live.names.add(name)
             self._know(self._by_name, name, live)
 
     # -- everything else
@@ -248,8 +252,7 @@ class Separator:
                 self._at(live, message.source, message.destination)
             if message.flag("udp"):
                 self._know(self._by_flow, (message.source, message.number("source_port"), message.destination), live)
-            if message.get("mn_id"):
-                self._know(self._by_name, message.text("mn_id"), live)
+            self._learn_name(live, message.text("mn_id"))
         elif message.kind == "binding_acknowledgement" and message.number("ipv4_status") < FIRST_REJECTING_STATUS:
             given = message.text("ipv4_home_address")
             if given not in NO_ADDRESSES:
@@ -278,19 +281,22 @@ class Separator:
         if name and not message.flag("protected") and name in self._by_name:
             return self._by_name[name]
         live = self._of_home(text("home_address"), text("end_source"), text("end_destination"))
-        if live is None:
+        if live is None or live.ended:
             spi = message.number("spi")
             ends = (message.source, message.destination)
-            live = next((self._by_spi[spi, end] for end in ends if (spi, end) in self._by_spi), None)
+            live = next((self._by_spi[spi, end] for end in ends if (spi, end) in self._by_spi), live)
         return live or self._of_flow(message) or self._of_ends(message)
 
     def _of_ends(self, message: Message) -> Live | None:
-        """Without anything better the addresses tell; without IKE each home address is a session of its own."""
+        """Without anything better the addresses tell; without IKE each home address, or each name, is a session of
+        its own."""
         live = self._latest(message.source, message.destination)
-        if live is None or live.has_ike:
-            return live
-        home = message.text("home_address")
-        return live if home in NO_ADDRESSES or not live.home or home in live.home else None
+        if live is None:
+            return None
+        home, name = message.text("home_address"), message.text("mn_id")
+        if name and live.names and name not in live.names and not message.flag("protected"):
+            return None
+        return live if live.has_ike or home in NO_ADDRESSES or not live.home or home in live.home else None
 
     def _of_tunnelled(self, message: Message) -> Live | None:
         """The inner address tells, if it belongs there; else the outer ones, if they leave no choice."""
@@ -304,19 +310,23 @@ class Separator:
         return home or self._of_flow(message)
 
     def _of_home(self, *addresses: str) -> Live | None:
-        """The session that one of these is a home address of, or lies in the home prefix of."""
+        """The session that one of these is a home address of, or lies in the home prefix of; one that goes on rather
+        than one that has ended."""
+        over = None
         for address in addresses:
             live = self._by_home.get(address)
             if live is not None:
-                return live
+                if not live.ended:
+                    return live
+                over = live
         for address in addresses:
             if number_of(address) >= 0:
                 for length in self._lengths:
                     key = prefix_of(address, length)
                     live = self._by_prefix.get(key)
                     if live is not None and key not in self._shared:
-                        return live
-        return None
+                        return over if over is not None and live.ended else live
+        return over
 
     def _of_flow(self, message: Message) -> Live | None:
         """By the UE's address and port, as a NAT shows them."""
