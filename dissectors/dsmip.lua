@@ -5,7 +5,7 @@
 -- Modules with fields (`fields.modules`) have `fields`, `experts` and `attach(ctx)`:
 --   ctx.proto, ctx.field[name], ctx.expert[name]   names without "dsmip." and "dsmip.expert."
 --   ctx.extract(field)    function that returns a list of FieldInfo, empty when there are no keys and so no extractors
---   ctx.on_frame(fn)      fn(frame) for frames of ours: number, wanted (something asks for our items), tree (to add to),
+--   ctx.on_frame(fn)      fn(frame) for frames of ours: number, wanted (somebody asks for our items), tree (then),
 --                         mobility (list of {range, octets, message, reason, cut, src, dst, net_src, net_dst}),
 --                         dhcpv6 (list of {range, octets, cut})
 --   ctx.on_init(fn)       fn() when a capture is about to be read from its start

@@ -4,8 +4,8 @@
 -- to that frame alone; when decryption tells more about an earlier frame, the walk starts anew. So the order in which
 -- Wireshark visits frames does not matter.
 --
--- Written to a message: session, step, phase, coa, hoa, request, again (numbers of frames), problems (list of {expert,
--- text}), answered_in (looks ahead: stays over a new start, being told by octets alone).
+-- Written to a message: session, step, phase, coa_then, hoa_then, request, again (numbers of frames), problems (list of
+-- {expert, text}). `answered_in` of the facts looks ahead: it stays over a new start, being told by octets alone.
 
 local binding = require("dsmip.binding")
 local ike = require("dsmip.ike_session")
@@ -15,27 +15,39 @@ local steps = require("dsmip.steps")
 local analysis = {}
 analysis.__index = analysis
 
+-- Lists of problems by their texts: many messages of a capture have the same.
+local function complaints()
+  local known = {}
+  return function(message, expert, text)
+    local before = message.problems
+    local key = before and before.key .. "\n" .. text or text
+    local list = known[key]
+    if not list then
+      list = { key = key }
+      for i, one in ipairs(before or {}) do list[i] = one end
+      list[#list + 1] = { expert = expert, text = text }
+      known[key] = list
+    end
+    message.problems = list
+  end
+end
+
 function analysis.new(facts)
-  local self = setmetatable({ facts = facts }, analysis)
+  local self = setmetatable({ facts = facts, complain = complaints() }, analysis)
   self:restart()
   return self
 end
 
 function analysis:restart()
   self.position, self.number = 0, 0
-  self.run = sessions.new()
-end
-
-local function complain(message, expert, text)
-  message.problems = message.problems or {}
-  message.problems[#message.problems + 1] = { expert = expert, text = text }
+  self.run = sessions.new(self.facts)
 end
 
 local function dns(run, message)
   local key = ("%s %d %d %s"):format(message.client, message.port, message.id, message.name)
   local asked = run.queries[key]
   if not message.response then
-    if asked and asked.type == message.type and not run.answered[asked] then
+    if asked and asked.type == message.type and not asked.answer then
       message.again, message.session = asked.number, asked.session
     else
       run.queries[key] = message
@@ -53,7 +65,7 @@ local function dhcpv6(run, message)
   local key = message.client .. message.id
   local asked = run.queries[key]
   if not message.response then
-    if asked and not run.answered[asked] then
+    if asked and not asked.answer then
       message.again, message.session = asked.number, asked.session
     else
       run.queries[key] = message
@@ -75,7 +87,7 @@ end
 local UNKNOWN_TO_UE = 110 -- seconds, NATKATIMEOUT (RFC 5555 6)
 local SLACK = 1 -- seconds of delay on the way
 
-local function gap(run, message)
+local function gap(run, message, complain)
   local session = run.nat[message.coa .. " " .. message.port]
   if not session or not session.bound or not session.refresh then return end
   local allowed = session.refresh > 0 and session.refresh or UNKNOWN_TO_UE
@@ -88,16 +100,15 @@ end
 
 local READ = { mh = binding.read, ike = ike.read, dns = dns, dhcpv6 = dhcpv6, esp = esp, gap = gap }
 
-local function read(run, message)
+local function read(run, message, complain)
   message.session, message.step, message.phase, message.problems = nil, nil, nil, nil
-  message.request, message.again = nil, nil
+  message.request, message.again, message.answer, message.ends = nil, nil, nil, nil
   READ[message.kind](run, message, complain)
   local session = message.session
   if not session then return end
   session.last = message.number
   session.phase = message.phase or steps.phases[message.step] or session.phase
-  message.phase = session.phase
-  message.hoa_then, message.coa_then = session.hoa, session.coa
+  message.phase, message.hoa_then, message.coa_then = session.phase, session.hoa, session.coa
   if message.again then
     session.repeats = session.repeats + 1
     complain(message, "retransmission", ("Repeats frame %d"):format(message.again))
@@ -111,15 +122,13 @@ function analysis:advance(number)
     if facts.changed <= self.number then self:restart() end
     facts.changed = nil
   end
-  local order = facts.order
-  while true do
-    local message = order[self.position + 1]
-    if not message or message.number > number then break end
-    self.position, self.number = self.position + 1, message.number
-    while message do
-      read(self.run, message)
-      message = message.next
-    end
+  local index = self.position + 1
+  while index <= facts.count and facts.numbers[index] <= number do
+    local message = facts:message(index)
+    read(self.run, message, self.complain)
+    facts:store(message)
+    self.position, self.number = index, message.number
+    index = index + 1
   end
 end
 

@@ -16,6 +16,7 @@ local CN_AUTHORIZATION = 5 -- binding authorization data: a correspondent's, not
 local HOME = mobility.BU_FLAGS.home
 local NEVER = 0xffffffff -- refresh time: no NAT (RFC 5555 3.2.2)
 local OUT_OF_WINDOW, REFUSED = 135, 128
+local REMEMBERED = 4 -- Binding Updates of a home address
 local HALF, WHOLE = 0x8000, 0x10000
 
 -- What is outstanding for a home address.
@@ -23,19 +24,16 @@ local function state_of(run, message)
   local key = message.hoa
   local state = run.bindings[key]
   if not state then
-    state = { updates = {}, indications = {} }
+    state = { updates = {}, ring = {}, at = 0, indications = {} }
     run.bindings[key] = state
   end
   return state
 end
 
 local function check_protection(message, session, complain)
-  if message.esp then
-    return
-  elseif not (message.options[AUTHENTICATION] or message.options[CN_AUTHORIZATION]) then
-    complain(message, "unprotected", ("%s without ESP%s (RFC 4877 3, TS 24.303 4.1)"):format(message.name,
-      session.ike and ", though IKEv2 set up an SA for it" or ""))
-  end
+  if message.esp or message.options[AUTHENTICATION] or message.options[CN_AUTHORIZATION] then return end
+  complain(message, "unprotected", session.ike and "Without ESP, though IKEv2 set up an SA (RFC 4877 3, TS 24.303 4.1)"
+    or "Without ESP or authenticator (RFC 4877 3, TS 24.303 4.1, RFC 4285 5)")
 end
 
 local function check_child(run, message, session, complain)
@@ -118,12 +116,22 @@ local function is_repetition(earlier, message)
   return earlier.coa == message.coa and (earlier.lifetime == 0) == (message.lifetime == 0)
 end
 
+-- Keeps the latest Binding Updates for answers that are late or come twice.
+local function remember(state, message)
+  state.last = message
+  local ring = state.ring
+  state.at = state.at % REMEMBERED + 1
+  local oldest = ring[state.at]
+  if oldest and state.updates[oldest.sequence] == oldest then state.updates[oldest.sequence] = nil end
+  ring[state.at], state.updates[message.sequence] = message, message
+end
+
 local function update(run, message, session, state, complain)
   local raw = message.raw
   message.sequence, message.lifetime = u16(raw, 6), 4 * u16(raw, 10)
   message.step = step_of_update(message, session)
   local last = state.last
-  if last and not run.answered[last] and last.session == session and is_repetition(last, message) then
+  if last and not last.answer and last.session == session and is_repetition(last, message) then
     message.again = last.number
   end
   local newest = session.newest
@@ -135,7 +143,7 @@ local function update(run, message, session, state, complain)
     end
   end
   session.newest = message.sequence
-  state.last, state.updates[message.sequence] = message, message
+  remember(state, message)
   session.coa = message.lifetime > 0 and message.coa or session.coa
   session.first_coa = session.first_coa or message.coa
   if message.udp then run.nat[message.coa .. " " .. message.udp] = session end
@@ -172,7 +180,8 @@ end
 local function accepted(run, message, asked, session)
   local ipv4 = message.options[IPV4_ACK]
   if ipv4 and u8(message.raw, ipv4 + 2) < REFUSED then
-    run.by_ipv4[octets.take(message.raw, ipv4 + 4, 4) or ""] = session
+    local bytes = octets.take(message.raw, ipv4 + 4, 4)
+    if bytes then run.homes[octets.ipv4(bytes)] = session end
   end
   local nat = message.options[NAT]
   if nat and nat + 8 <= #message.raw then
@@ -222,7 +231,7 @@ local function revocation(run, message, session, state, complain)
   local asked = state.indications[message.sequence]
   if u8(raw, 6) == 1 then
     message.name, message.trigger = "BRI", u8(raw, 7)
-    if asked and not run.answered[asked] then
+    if asked and not asked.answer then
       message.again = asked.number
     else
       state.indications[message.sequence] = message

@@ -39,10 +39,10 @@ local function pair(run, message)
 end
 
 -- Whether a new attempt goes on where the IKE SA `sa` failed.
-local function given_up(run, sa, message)
+local function given_up(sa, message)
   if sa.failed then return true end
   local last = sa.asked
-  return last and not run.answered[last] and message.time - last.time > IMPATIENCE
+  return last and not last.answer and message.time - last.time > IMPATIENCE
 end
 
 local function session_of_attempt(run, message)
@@ -50,7 +50,7 @@ local function session_of_attempt(run, message)
   local key = ("%s %d %s"):format(ue, message.port, home_agent)
   local before = run.attempts[key]
   local session = payloads.lists(message.clear, payloads.REDIRECTED_FROM) and run.redirected[ue]
-    or (before and given_up(run, before, message) and before.session)
+    or (before and given_up(before, message) and before.session)
     or sessions.discovered(run, ue, home_agent) or sessions.create(run, message)
   return session, key
 end
@@ -171,10 +171,10 @@ local function refused(run, session, sa, message, complain)
   end
 end
 
-local function check_order(run, sa, message, complain)
+local function check_order(sa, message, complain)
   if message.response or message.again then return end
   if message.exchange == payloads.AUTH and sa.asked and sa.asked.exchange == payloads.SA_INIT
-    and not run.answered[sa.asked] then
+    and not sa.asked.answer then
     complain(message, "order", "IKE_AUTH while IKE_SA_INIT is unanswered (RFC 7296 1.2)")
   elseif message.exchange == payloads.CREATE_CHILD_SA and message.inner and sa.opened and not sa.authenticated then
     complain(message, "order", "CREATE_CHILD_SA before IKE_AUTH is complete (RFC 7296 1.2, TS 24.303 5.1.2.2)")
@@ -186,7 +186,7 @@ function ike.read(run, message, complain)
   local session = sa.session
   message.session, message.from_ue = session, message.initiator ~= (sa.reversed or false)
   local asked = pair(run, message)
-  check_order(run, sa, message, complain)
+  check_order(sa, message, complain)
   if not message.response then sa.asked = run.requests[request_key(message)] end
   if message.exchange == payloads.SA_INIT then sa.opened = true end
   if message.from_ue then

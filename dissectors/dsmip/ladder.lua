@@ -33,19 +33,16 @@ local function head(session)
   return peers
 end
 
-local function lines_of(state)
+local function lines_of(facts)
   local lines, count = {}, 0
-  for _, first in ipairs(state.listening.facts.order) do
-    local message = first
-    while message do
-      local session = message.session
-      if session and message.kind ~= "gap" then
-        count = count + 1
-        if count > MOST then return lines, true end
-        lines[session.number] = lines[session.number] or {}
-        table.insert(lines[session.number], line(message))
-      end
-      message = message.next
+  for index = 1, facts.count do
+    local session = facts.session[index]
+    local message = session and facts:recall(index)
+    if message and message.kind ~= "gap" then
+      count = count + 1
+      if count > MOST then return lines, true end
+      lines[session.number] = lines[session.number] or {}
+      table.insert(lines[session.number], line(message))
     end
   end
   return lines, false
@@ -54,8 +51,8 @@ end
 -- All sessions one after the other: frame, seconds since the session's start, step, arrow, words.
 function ladder.text(state)
   if not state.analysis then return "no capture\n" end
-  state.analysis:advance(state.listening.facts.highest)
-  local lines, cut = lines_of(state)
+  state.analysis:advance(state.facts.highest)
+  local lines, cut = lines_of(state.facts)
   local out = {}
   for _, session in ipairs(state.analysis.run.list) do
     if lines[session.number] then

@@ -5,7 +5,7 @@
 --   payloads.header(message) -> spi_i, spi_r, exchange, id, initiator, response, first (payload), length; or nil
 --   payloads.outer(message, first) -> chain of what is in clear, and the first payload type inside SK (nil: no SK)
 --   payloads.chain(octets, first, at, last) -> chain: has (by type), notify (list of types), redirected (16407),
---     idi, idr, eap (code), cfg (type), asks_prefix, prefix, prefix_length, lifetime, ts_i, ts_r (selectors of one address),
+--   payloads.outer(message, header) -> chain of what is in clear; `inside`: type of the first payload in SK (nil: none)
 --     mh (a selector of protocol 135), esp_spi, ike_spi, delete ("ike", "esp"), deleted (SPIs), problem
 
 local octets = require("dsmip.octets")

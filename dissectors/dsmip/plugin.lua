@@ -33,73 +33,91 @@ local function context(proto, with_keys)
 end
 
 -- What decryption shows of the frame's IKE messages goes to the facts.
-local function reveal(state, first, decrypted)
-  local message = first
-  while message and not (message.kind == "ike" and message.inside and not message.inner) do message = message.next end
-  if not message then return end
-  local field = decrypted()[1]
+local function reveal(state, messages)
+  local message = messages[1]
+  if message.kind ~= "ike" or not message.inside or message.inner then return end
+  local field = state.decrypted()[1]
   if not field then return end
   local bytes = field.source:raw(field.offset, field.len)
-  state.listening.facts:reveal(message, payloads.chain(bytes, message.inside, 0, #bytes))
+  state.facts:reveal(message, payloads.chain(bytes, message.inside, 0, #bytes))
 end
 
 local AUTHENTICATION = 9
 
-local function mobility_of(frame, headers)
-  frame.mobility = {}
-  for i, header in ipairs(headers) do
-    local captured = header.tvb:captured_len()
-    header.range, header.octets = header.tvb:range(0, captured), header.tvb:raw(0, captured)
-    header.cut = header.tvb:reported_len() > captured
-    header.message, header.reason = mobility.read(header.octets, header.tvb:reported_len())
-    frame.mobility[i] = header
+local function signed(messages)
+  for _, message in ipairs(messages or {}) do
+    if message.options and message.options[AUTHENTICATION] then return true end
   end
+  return false
 end
 
-local function dhcpv6_of(frame, messages)
-  frame.dhcpv6 = messages
-  for _, message in ipairs(messages) do message.range = message.tvb:range(0, #message.octets) end
+local function mobility_of(messages, pinfo)
+  local headers = {}
+  for _, message in ipairs(messages or {}) do
+    local tvb = message.tvb
+    if tvb then
+      local header = { range = tvb:range(0, #message.raw), octets = message.raw, src = pinfo.src, dst = pinfo.dst,
+        net_src = pinfo.net_src, net_dst = pinfo.net_dst, cut = tvb:reported_len() > #message.raw }
+      header.message, header.reason = mobility.read(message.raw, tvb:reported_len())
+      headers[#headers + 1] = header
+    end
+  end
+  return headers
 end
 
-local function run_hooks(ctx, frame, heard, message)
-  local signed = message and message.kind == "mh" and message.options[AUTHENTICATION]
-  if not frame.wanted and not signed then return end
-  if heard.headers then mobility_of(frame, heard.headers) end
-  if heard.dhcpv6 then dhcpv6_of(frame, heard.dhcpv6) end
+local function run_hooks(ctx, frame, messages, containers, pinfo)
+  if not frame.wanted and not signed(messages) then return end
+  frame.mobility, frame.dhcpv6 = mobility_of(messages, pinfo), containers or {}
+  for _, container in ipairs(frame.dhcpv6) do container.range = container.tvb:range(0, #container.octets) end
   for _, hook in ipairs(ctx.frame_hooks) do hook(frame) end
 end
 
--- One frame, after Wireshark's own dissectors.
-local function dissect(ctx, state, pinfo, tree)
-  local listening = state.listening
-  local heard = listening.finish(pinfo)
-  if not heard then return end
+-- The frame's messages with what the analysis made of them.
+local function recall(state, number, seen)
+  local first, last = state.facts:range(number)
+  if not first then return {} end
+  for i = first, last do seen[i - first + 1] = state.facts:recall(i, seen[i - first + 1]) end
+  return seen
+end
+
+-- One frame with messages, after Wireshark's own dissectors.
+local function dissect(ctx, state, pinfo, tree, seen, containers)
   local number = pinfo.number
-  local first = listening.facts.first[number]
-  if first then
-    reveal(state, first, state.decrypted)
+  local messages = seen and recall(state, number, seen) or {}
+  if messages[1] then
+    reveal(state, messages)
     state.analysis:advance(number)
+    messages = recall(state, number, messages)
   end
   local frame = { number = number, wanted = tree:referenced(state.dissector) }
-  show.frame(ctx, state, frame, first, heard, pinfo, tree)
-  run_hooks(ctx, frame, heard, first)
+  show.frame(ctx, state, frame, messages, pinfo, tree)
+  run_hooks(ctx, frame, messages, containers, pinfo)
 end
 
 function plugin.register(arguments)
   local proto = Proto("dsmip", "DS-MIPv6 over S2c")
-  local ctx = context(proto, keys.loaded())
+  local with_keys = keys.loaded()
+  local ctx = context(proto, with_keys)
   proto.prefs.info = Pref.bool("Sentence in the Info column", true, "Say in words what a message is in its session")
   for _, name in ipairs(fields.modules) do require(name).attach(ctx) end
   require("dsmip.udp4191").attach()
-  local state = { listening = capture.start(facts), decrypted = ctx.extract("isakmp.enc.decrypted") }
+  local keep = with_keys or gui_enabled() or #arguments > 0
+  local state = { decrypted = ctx.extract("isakmp.enc.decrypted") }
+  local listening = capture.start(function() return facts.new(keep) end)
   function proto.init()
-    state.listening.reset()
-    state.analysis = analysis.new(state.listening.facts)
+    listening.reset()
+    state.facts = listening.facts
+    state.analysis = analysis.new(state.facts)
     for _, hook in ipairs(ctx.init_hooks) do hook() end
   end
   function proto.dissector(_, pinfo, tree)
+    local seen, containers = listening.finish(pinfo)
     state.dissector = state.dissector or Dissector.get("dsmip")
-    dissect(ctx, state, pinfo, tree)
+    if seen or containers then
+      dissect(ctx, state, pinfo, tree, seen, containers)
+    elseif state.facts.count > 0 and tree:referenced(state.dissector) then
+      show.traffic(ctx, state, pinfo, tree)
+    end
   end
   register_postdissector(proto)
   show.register(ctx, state, arguments)

@@ -9,12 +9,12 @@ local octets = require("dsmip.octets")
 local sessions = {}
 
 -- What one walk over the capture knows; see `analysis`.
-function sessions.new()
+function sessions.new(facts)
   return {
-    list = {}, answered = {}, queries = {}, nat = {},
+    facts = facts, list = {}, queries = {}, nat = {},
     sas = {}, requests = {}, attempts = {}, redirected = {}, -- IKE: by SPI; by SPI, direction and id; by addresses
     waiting = {}, unplaced = {}, -- discovered, no IKE yet: lists by client address; those of DHCPv6
-    by_hoa = {}, bindings = {}, by_prefix = {}, by_ipv4 = {}, children = {}, -- by text, by text, by octets; by SPI
+    by_hoa = {}, homes = {}, bindings = {}, by_prefix = {}, children = {}, -- by text (homes: IPv4 too), octets, SPI
     without_hoa = {}, without_ike = {}, -- pools by care-of address
   }
 end
@@ -46,15 +46,14 @@ local function only_one(pools, key)
   return pool and pool.count == 1 and next(pool.set) or nil
 end
 
--- Marks `message` as the answer to `request`, or as its repetition.
+-- Marks `message` as the answer to `request`, or as the repetition of the answer.
 function sessions.answer(run, request, message)
   message.request = request.number
-  local first = run.answered[request]
-  if first then
-    message.again = first
+  if request.answer then
+    message.again = request.answer
   else
-    run.answered[request] = message.number
-    request.answered_in = request.answered_in or message.number
+    request.answer = message.number
+    run.facts.answered_in[request.index] = message.number
   end
 end
 
@@ -112,7 +111,7 @@ end
 
 function sessions.set_home_address(run, session, hoa)
   if session.hoa == hoa and run.by_hoa[hoa] == session then return end
-  run.by_hoa[hoa] = session
+  run.by_hoa[hoa], run.homes[hoa] = session, session
   local bytes = address.parse(hoa)
   if bytes then run.by_prefix[bytes:sub(1, 8)] = session end -- home prefixes are /64 (TS 23.402 4.7.1)
   session.hoa, session.first_hoa = hoa, session.first_hoa or hoa

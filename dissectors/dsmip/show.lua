@@ -40,8 +40,8 @@ local function add_message(ctx, state, subtree, message)
   add(ctx, subtree, "response_in", message.answered_in)
   add(ctx, subtree, "retransmission_of", message.again)
   if message.request then
-    local asked = state.listening.facts.first[message.request]
-    add(ctx, subtree, "time_since_request", interval(message.time - asked.time))
+    local facts = state.facts
+    add(ctx, subtree, "time_since_request", interval(message.time - facts.times[facts.first[message.request]]))
   end
   add(ctx, subtree, "time_since_start", interval(message.time - session.start))
   add(ctx, subtree, "info", info.words(message))
@@ -53,59 +53,41 @@ local function add_problems(ctx, subtree, message)
   end
 end
 
--- The session of the packet inside a tunnel, whichever of its addresses is the home address.
-local function of_tunnel(state, tvb)
-  local run, captured = state.analysis.run, tvb:captured_len()
-  local version = captured >= 20 and math.floor(tvb:raw(0, 1):byte() / 16)
-  if version == 6 and captured >= 40 then
-    return run.by_prefix[tvb:raw(8, 8)] or run.by_prefix[tvb:raw(24, 8)]
-  elseif version == 4 then
-    return run.by_ipv4[tvb:raw(12, 4)] or run.by_ipv4[tvb:raw(16, 4)]
-  end
-  return nil
-end
-
-local function add_traffic(ctx, state, frame, tree, heard)
-  state.analysis:advance(frame.number)
-  local session = of_tunnel(state, heard.tunnel)
-  if not session then return end
-  frame.tree = tree:add(ctx.proto):set_generated()
-  frame.tree:append_text((", session %d: traffic"):format(session.number))
-  add_session(ctx, frame.tree, session)
-  local ended = session.ended and session.ended < frame.number
-  if ended then
-    frame.tree:add_proto_expert_info(ctx.expert["after_detach"],
-      ("Traffic through the tunnel after the session ended in frame %d (TS 24.303 5.4)"):format(session.ended))
-  end
-end
-
 local function title(message)
   local step = message.step
   if not step then return (", session %d"):format(message.session.number) end
   return (", session %d, step %d/%d: %s"):format(message.session.number, step, steps.COUNT, steps.names[step])
 end
 
--- Shows what is known of one frame; `first` is its first message, `heard` what its dissection left.
-function show.frame(ctx, state, frame, first, heard, pinfo, tree)
-  local message = first
-  while message and not message.session do message = message.next end
-  if message then
+-- Shows what is known of a frame's messages.
+function show.frame(ctx, state, frame, messages, pinfo, tree)
+  local message = messages[1]
+  if message and not message.session then message = messages[2] end
+  if message and message.session then
     if state.words then pinfo.cols.info:append(" | " .. info.sentence(message)) end
     if not frame.wanted and not message.problems then return end
     frame.tree = tree:add(ctx.proto):set_generated()
     frame.tree:append_text(title(message))
     if frame.wanted then add_message(ctx, state, frame.tree, message) end
-    local one = first
-    while one do
-      add_problems(ctx, frame.tree, one)
-      one = one.next
-    end
+    for _, one in ipairs(messages) do add_problems(ctx, frame.tree, one) end
   elseif frame.wanted then
-    if heard.headers or heard.dhcpv6 then
-      frame.tree = tree:add(ctx.proto):set_generated()
-    elseif heard.tunnel then
-      add_traffic(ctx, state, frame, tree, heard)
-    end
+    frame.tree = tree:add(ctx.proto):set_generated()
+  end
+end
+
+-- Shows whose user traffic this is, when one of the (inner) addresses is a home address.
+function show.traffic(ctx, state, pinfo, tree)
+  local analysis, number = state.analysis, pinfo.number
+  analysis:advance(number)
+  local homes = analysis.run.homes
+  local session = homes[tostring(pinfo.src)] or homes[tostring(pinfo.dst)]
+  if not session then return end
+  local subtree = tree:add(ctx.proto):set_generated()
+  subtree:append_text((", session %d: traffic"):format(session.number))
+  add_session(ctx, subtree, session)
+  if session.ended and session.ended < number then
+    subtree:add_proto_expert_info(ctx.expert["after_detach"],
+      ("Traffic of a home address whose session ended in frame %d (TS 24.303 5.4)"):format(session.ended))
   end
 end
 

@@ -5,31 +5,27 @@ local statistics = {}
 
 local COLUMNS = { "session", "UE", "APN", "home address", "care-of", "phase", "from", "to", "s", "again", "problems" }
 
-local function end_time(state, session)
-  local last = state.listening.facts.first[session.last]
-  return last and last.time or session.start
+local function end_time(facts, session)
+  local index = facts.first[session.last]
+  return index and facts.times[index] or session.start
 end
 
 -- Problems by session number; repetitions have a column of their own.
-local function problems_of(state)
+local function problems_of(facts)
   local counts = {}
-  for _, first in ipairs(state.listening.facts.order) do
-    local message = first
-    while message do
-      for _, problem in ipairs(message.session and message.problems or {}) do
-        local number = message.session.number
-        if problem.expert ~= "retransmission" then counts[number] = (counts[number] or 0) + 1 end
-      end
-      message = message.next
+  for index = 1, facts.count do
+    local session = facts.session[index]
+    for _, problem in ipairs(session and facts.problems[index] or {}) do
+      if problem.expert ~= "retransmission" then counts[session.number] = (counts[session.number] or 0) + 1 end
     end
   end
   return counts
 end
 
-local function row(state, session, problems)
+local function row(facts, session, problems)
   return { ("%d"):format(session.number), session.ue or "-", session.apn or "-", session.hoa or "-", session.coa or "-",
     session.ended and "ended" or session.phase, ("%d"):format(session.first), ("%d"):format(session.last),
-    ("%.3f"):format(end_time(state, session) - session.start), ("%d"):format(session.repeats),
+    ("%.3f"):format(end_time(facts, session) - session.start), ("%d"):format(session.repeats),
     ("%d"):format(problems[session.number] or 0) }
 end
 
@@ -50,9 +46,9 @@ end
 -- All sessions, one a line.
 function statistics.text(state)
   if not state.analysis then return "no capture\n" end
-  state.analysis:advance(state.listening.facts.highest)
-  local rows, problems = { COLUMNS }, problems_of(state)
-  for _, session in ipairs(state.analysis.run.list) do rows[#rows + 1] = row(state, session, problems) end
+  state.analysis:advance(state.facts.highest)
+  local rows, problems = { COLUMNS }, problems_of(state.facts)
+  for _, session in ipairs(state.analysis.run.list) do rows[#rows + 1] = row(state.facts, session, problems) end
   if #rows == 1 then return "no DS-MIPv6 sessions\n" end
   return write(rows)
 end
