@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from mn_dsmip.check.context import Context
 from mn_dsmip.check.flow.language import Flow
 from mn_dsmip.check.flow.match import Outcome
 from mn_dsmip.check.growing import Growing, GrowingError
@@ -103,10 +104,12 @@ def _sizes(given: Input) -> list[int]:
 
 def _look(capture: Path, keys: Keys, flow: Flow, reader: str, told: set[tuple[object, ...]], say: Say) -> None:
     """Read all there is, and tell what was not told before."""
-    separator = Separator()
+    separator, context = Separator(), Context(keys.mobility)
     for session in _ended(separator, Duplicates()(messages_of(read(capture, keys, reader), Totals()))):
+        session.context = context
         _tell_verdict(judge_session(session, flow, RULES), told, say)
     for session, over in separator.so_far():
+        session.context = context
         judgement = judge_session(session, flow, RULES)
         if over:
             _tell_verdict(judgement, told, say)
