@@ -10,7 +10,7 @@ For the same reason DNS and DHCPv6 are read from the datagram: `udp.payload`.
 from __future__ import annotations
 
 _COLUMNS = """
-    frame.number frame.time_epoch frame.protocols frame.interface_id _ws.malformed
+    frame.number frame.time_epoch frame.protocols frame.interface_id frame.time_relative _ws.malformed
     ipv6.src ipv6.dst ipv6.nxt ipv6.hlim ip.src ip.dst ip.proto ip.ttl
     ipv6.dstopts.nxt ipv6.routing.nxt ipv6.hopopts.nxt ipv6.fraghdr.nxt
     ipv6.opt.mipv6.home_address ipv6.routing.mipv6.home_address
