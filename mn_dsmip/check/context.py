@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 MOST_ASSIGNMENTS = 100_000  # remembered of sessions that are over; of more the oldest go
+MOST_HOLDERS = 4  # earlier holders of one thing that are remembered
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Context:
     def assign(self, what: str, new: Assignment) -> Assignment | None:
         """Remember who holds something; the other session that held it at the same time, if any."""
         held = self.assignments.pop(what, [])
-        self.assignments[what] = [*held, new]
+        self.assignments[what] = [*held[-MOST_HOLDERS:], new]
         if len(self.assignments) > MOST_ASSIGNMENTS:
             del self.assignments[next(iter(self.assignments))]
         at_once = (one for one in held if one.first < new.last and new.first < one.last)
