@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-MOST_ASSIGNMENTS = 100_000  # remembered of sessions that are over; of more the oldest go
+MOST_ASSIGNMENTS = 10_000  # remembered of sessions that are over; of more the oldest go
 MOST_HOLDERS = 4  # earlier holders of one thing that are remembered
 
 

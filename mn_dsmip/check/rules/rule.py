@@ -38,9 +38,12 @@ class Check:
     unseen: str = ""
 
 
+FINE = Check(None)
+
+
 def check(message: Message, field: str, expected: Value | None, actual: Value | None, *, holds: bool) -> Check:
-    """A check of one field; values are written as the report shows them."""
-    return Check(message, field, show(expected), show(actual), holds)
+    """A check of one field; values are written as the report shows them, of those that hold nothing is kept."""
+    return FINE if holds else Check(message, field, show(expected), show(actual), holds)
 
 
 def unseen(reason: str) -> Check:
