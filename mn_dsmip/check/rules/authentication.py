@@ -16,12 +16,13 @@ SINGLE = ("SA", "KE", "Nonce", "IDi", "IDr", "AUTH", "TSi", "TSr", "EAP", "CP", 
 
 
 def _attempts(session: Session) -> dict[str, list[Message]]:
-    """The IKE_AUTH messages that can be read, by the SPI of their IKE SA."""
+    """The IKE_AUTH messages that can be read, by the SPI of their IKE SA; repetitions left out."""
     found: dict[str, list[Message]] = {}
+    seen: set[str] = set()
     for message in session.of("ike_auth"):
-        found.setdefault(message.text("spi_i"), [])
-        if not message.hidden:
-            found[message.text("spi_i")].append(message)
+        if not message.hidden and message.content not in seen:
+            found.setdefault(message.text("spi_i"), []).append(message)
+        seen |= {message.content} - {""}
     return found
 
 
