@@ -51,14 +51,14 @@ class Trace:
         Without a name the flow is the one in the folder, else initial-attach. `allow_unseen` accepts a trace of which
         something mandatory could not be judged.
         """
-        from mn_dsmip.check.report.clauses import clauses, summary
         from mn_dsmip.check.report.text import text
-        from mn_dsmip.check.rules import RULES
+        from mn_dsmip.check.rules.coverage import summary
         from mn_dsmip.check.verdict import INCONCLUSIVE, PASS
 
         verdict, source = self.judge(flow)
         if verdict.verdict != PASS and not (allow_unseen and verdict.verdict == INCONCLUSIVE):
-            pytest.fail(text(verdict, source, covered=summary(clauses(verdict, RULES))), pytrace=False)
+            covered = summary(verdict.covered)
+            pytest.fail(text(verdict, source, covered=covered), pytrace=False)
 
 
 @pytest.fixture

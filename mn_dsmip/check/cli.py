@@ -14,18 +14,16 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from mn_dsmip import resources
 from mn_dsmip.check.arguments import UNUSABLE, Parser, add_flow, add_reading
-from mn_dsmip.check.flow.language import FlowError, load
+from mn_dsmip.check.flow.language import FlowError
 from mn_dsmip.check.follow import follow
 from mn_dsmip.check.inputs import STANDARD_INPUT, Input, InputError, find_flow, find_input, shipped_flows
 from mn_dsmip.check.judging import judge_capture
 from mn_dsmip.check.reading.keys import KeysError
 from mn_dsmip.check.report import data, github, junit, markdown, sarif
-from mn_dsmip.check.report.clauses import clauses, listed, summary
 from mn_dsmip.check.report.source import Source, printable
 from mn_dsmip.check.report.text import Style, text
-from mn_dsmip.check.rules import RULES
+from mn_dsmip.check.rules.coverage import summary, table
 from mn_dsmip.check.verdict import EVERY, INCONCLUSIVE, PASS, Verdict
 
 PASSED, FAILED = 0, 1
@@ -62,7 +60,7 @@ def parser() -> Parser:
         help=f"print as {', '.join(FORMATS[:-1])} or {FORMATS[-1]} (default: text), or write it to a file; repeat",
     )
     made.add_argument("--flows", action="store_true", help="list the flows that come with mn-dsmip, and end")
-    made.add_argument("--coverage", action="store_true", help="list the clauses that are checked and by what, and end")
+    made.add_argument("--coverage", action="store_true", help="list what is asked for and what checks it, and end")
     return made
 
 
@@ -104,7 +102,7 @@ def check(options: Parser, arguments: argparse.Namespace) -> int:
         show(shipped_flows())
         return PASSED
     if arguments.coverage:
-        show(listed((load(resources.flow(name)) for name in resources.flows()), RULES))
+        show(table())
         return PASSED
     if arguments.capture is None:
         options.error("a run or a capture is missing")
@@ -140,7 +138,7 @@ class Teller:
 
     def __init__(self, verdict: Verdict, source: Source, allow_unseen: bool) -> None:
         self.verdict, self.source, self.allow_unseen = verdict, source, allow_unseen
-        self.covered = clauses(verdict, RULES)
+        self.covered = verdict.covered
 
     def written(self, name: str, style: Style | None = None) -> str:
         """The report in one format; `style` is for text that goes to a terminal."""

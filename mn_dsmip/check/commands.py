@@ -13,10 +13,8 @@ from mn_dsmip.check.arguments import Parser, add_flow, add_reading
 from mn_dsmip.check.cli import guarded, show
 from mn_dsmip.check.inputs import STANDARD_INPUT, Input, InputError, find_flow, find_input
 from mn_dsmip.check.judging import judge_capture, sessions
-from mn_dsmip.check.report.clauses import clauses
 from mn_dsmip.check.report.source import Source, printable
 from mn_dsmip.check.report.text import WORDS
-from mn_dsmip.check.rules import RULES
 from mn_dsmip.check.session import Session
 from mn_dsmip.check.verdict import Verdict
 
@@ -92,7 +90,7 @@ def _report(_: Parser, arguments: argparse.Namespace) -> int:
     flow = find_flow(arguments.flow, given.folder)
     keep = max(arguments.ues, arguments.ue or 0) if arguments.svg else arguments.ues
     verdict, source = judge_capture(given, flow, reader=arguments.reader, keep=keep)
-    made = _drawing(verdict, source, arguments.ue) if arguments.svg else page(verdict, source, clauses(verdict, RULES))
+    made = _drawing(verdict, source, arguments.ue) if arguments.svg else page(verdict, source, verdict.covered)
     output = arguments.output or Path("ladder.svg" if arguments.svg else "report.html")
     if output == STANDARD_INPUT:
         show(made)

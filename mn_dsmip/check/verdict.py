@@ -20,6 +20,7 @@ from functools import cached_property
 from mn_dsmip.check.flow.language import Flow, Step
 from mn_dsmip.check.flow.match import Match, Outcome, StepResult, match
 from mn_dsmip.check.model import Message
+from mn_dsmip.check.rules.coverage import Covered, coverage
 from mn_dsmip.check.rules.rule import Check, Rule, RuleResult, judge
 from mn_dsmip.check.separate import separate
 from mn_dsmip.check.session import Session
@@ -240,6 +241,11 @@ class Verdict:
         if self.counts[FAIL] or not self.found:
             return FAIL
         return INCONCLUSIVE if self.counts[INCONCLUSIVE] else PASS
+
+    @property
+    def covered(self) -> list[Covered]:
+        """What became of each requirement of the standards."""
+        return coverage(self.rule_outcomes, self.step_outcomes)
 
 
 def judge_session(session: Session, flow: Flow, rules: tuple[Rule, ...]) -> Judgement:

@@ -7,9 +7,9 @@ import json
 from typing import Any
 
 import mn_dsmip
-from mn_dsmip.check.report.clauses import Clause
 from mn_dsmip.check.report.findings import Finding, findings
 from mn_dsmip.check.report.source import Source
+from mn_dsmip.check.rules.coverage import Covered
 from mn_dsmip.check.verdict import Record, StepLine, Verdict
 
 VERSION = 1
@@ -17,12 +17,14 @@ VERSION = 1
 # Any below: JSON is made of whatever json.dumps takes.
 
 
-def written(verdict: Verdict, source: Source, covered: list[Clause]) -> str:
+def written(verdict: Verdict, source: Source, covered: list[Covered]) -> str:
     """The report as a text that ends with a new line."""
-    clauses = [
-        {"document": one.document, "section": one.section, "state": one.state, "checks": one.checks} for one in covered
+    coverage = [
+        {"requirement": row.ident, "clause": row.clause, "state": one.state, "checks": one.checks}
+        for one in covered
+        for row in (one.requirement,)
     ]
-    return json.dumps(as_json(verdict, source) | {"clauses": clauses}, indent=2) + "\n"
+    return json.dumps(as_json(verdict, source) | {"coverage": coverage}, indent=2) + "\n"
 
 
 def as_json(verdict: Verdict, source: Source) -> dict[str, Any]:

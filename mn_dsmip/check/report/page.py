@@ -17,18 +17,18 @@ from pathlib import Path
 import mn_dsmip
 from mn_dsmip.check.flow.language import show
 from mn_dsmip.check.model import Message
-from mn_dsmip.check.report.clauses import FAILED, NOT_EXERCISED, PASSED, UNSEEN, Clause, counted
 from mn_dsmip.check.report.findings import Detail, Finding, findings, folded
 from mn_dsmip.check.report.ladder import Ladder, Row, ladder
 from mn_dsmip.check.report.source import Source, frames, printable
 from mn_dsmip.check.report.story import Span, bindings, seconds, spans
 from mn_dsmip.check.report.text import HEADINGS, NO_KEYS, NOTHING, WORDS
+from mn_dsmip.check.rules.coverage import FAILED, INVISIBLE, NOT_EXERCISED, PASSED, UNSEEN, Covered, counted
 from mn_dsmip.check.verdict import PASS, Record, Verdict
 
 HERE = Path(__file__).parent
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src"
 MAX_ROWS = 500  # UEs in the table
-STATES = {FAILED: "fail", PASSED: "pass", UNSEEN: "inconclusive", NOT_EXERCISED: "note"}
+STATES = {FAILED: "fail", PASSED: "pass", UNSEEN: "inconclusive", NOT_EXERCISED: "note", INVISIBLE: "note"}
 PHASE_TONES = {
     "Access": "access",
     "Home agent discovery": "discovery",
@@ -40,8 +40,8 @@ PHASE_TONES = {
 }
 
 
-def page(verdict: Verdict, source: Source, covered: list[Clause]) -> str:
-    """The whole document; `covered` are the clauses to end with."""
+def page(verdict: Verdict, source: Source, covered: list[Covered]) -> str:
+    """The whole document; `covered` are the requirements to end with."""
     script = (HERE / "page.js").read_text(encoding="utf-8")
     allowed = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     title = f"{WORDS[verdict.verdict]}: {source.capture.name} against {verdict.flow.name}"
@@ -332,12 +332,12 @@ class _Ue:
         yield table(head, rows)
 
 
-def _coverage(covered: list[Clause]) -> Iterator[str]:
-    """A table of clauses for each document, folded up where all is well."""
+def _coverage(covered: list[Covered]) -> Iterator[str]:
+    """A table of requirements for each document, folded up where all is well."""
     if not covered:
         return
     yield '<section class="card" id="coverage"><h2>Coverage by clause</h2>'
-    yield '<p class="soft">Clauses that the flow and the rules cite, by how they fared in this capture.</p>'
+    yield '<p class="soft">What the standards ask for, by how it fared in this capture.</p>'
     counts = counted(covered)
     shares = "".join(
         f'<span class="{STATES[state]}" style="flex:{counts[state]}" title="{counts[state]} {state}"></span>'
@@ -345,24 +345,28 @@ def _coverage(covered: list[Clause]) -> Iterator[str]:
         if counts[state]
     )
     yield f'<div class="shares">{shares}</div><p class="small">{_counts(counts)}</p>'
-    for document, group in groupby(covered, key=lambda one: one.document):
+    for document, group in groupby(sorted(covered, key=_document), key=_document):
         own = list(group)
         opened = " open" if any(one.state == FAILED for one in own) else ""
         yield f'<details class="document"{opened}><summary><b>{text(document)}</b> '
         yield f'<span class="small">{_counts(counted(own))}</span></summary>'
-        rows = [
-            (
-                text(one.section or "–"),
-                f'<span class="tone {STATES[one.state]}">{one.state}</span>',
-                "; ".join(
-                    f'<span class="tone {STATES[state]}">{text(name)}</span>' if state == FAILED else text(name)
-                    for name, state in one.checks.items()
-                ),
-            )
-            for one in own
-        ]
-        yield table(("clause", "", "checked by"), rows) + "</details>"
+        yield table(("", "clause", "", "requirement"), map(_requirement, own)) + "</details>"
     yield "</section>"
+
+
+def _document(one: Covered) -> str:
+    return " ".join(one.requirement.clause.replace(",", " ").split()[:2])
+
+
+def _requirement(one: Covered) -> tuple[str, ...]:
+    asked = one.requirement
+    told = asked.unseen or ", ".join(one.checks or asked.checked_by)
+    return (
+        text(asked.ident),
+        text(asked.clause.removeprefix(_document(one)).strip() or "–"),
+        f'<span class="tone {STATES[one.state]}">{one.state}</span>',
+        f'{text(asked.text)} <span class="soft small">{text(told)}</span>',
+    )
 
 
 def _counts(counts: Counter[str]) -> str:
