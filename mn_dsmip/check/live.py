@@ -39,6 +39,7 @@ class Live:
         self.deleted = False
         self.bound_until: float | None = None
         self.unbound = False  # there was a binding, and it is gone
+        self.tunnels = False  # its first IKE SA is with an ePDG, its second goes through that
         self.redirected: set[str] = set()
         self.identity: tuple[object, ...] = ()
         self.finished = False
@@ -90,7 +91,7 @@ class Live:
             if len(self._asked) > MAX_UPDATES:
                 self._asked.popitem(last=False)
         elif message.kind == "binding_acknowledgement" and message.number("status") < FIRST_REJECTING_STATUS:
-            lifetime = message.number("lifetime")
+            lifetime, self.came_up = message.number("lifetime"), True
             if lifetime and self._asked.pop(key, 1):
                 self.bound_until, self.unbound = message.time + lifetime * LIFETIME_UNIT, False
             else:

@@ -185,10 +185,22 @@ class Separator:
         if last is None and message.kind != "ike_sa_init":
             known = self._by_pair.get((ue, ha), {})
             last = next((one for one in reversed(known.values()) if not one.has_ike), None)
+        if last is None and message.get("outer_source"):
+            last = self._through(message)
         live = last or self._new(ue, ha, message)
+        if last is not None and not last.home:
+            last.session.care_of = ue
         live.session.home_agent = ha
         self._at(live, ue, ha)
         self._know(self._by_client, client, live)
+        return live
+
+    def _through(self, message: Message) -> Live | None:
+        """The IKE SA with the ePDG, through which an IKE SA with the home agent goes, begins its session."""
+        live = self._latest(message.text("outer_source"), message.text("outer_destination"))
+        if live is None or live.home or live.tunnels:
+            return None
+        live.tunnels, live.identity = True, ()
         return live
 
     @staticmethod

@@ -103,9 +103,12 @@ class Session:
 
     @cached_property
     def abandoned(self) -> list[Message]:
-        """IKE messages of attempts that led to nothing: another one followed, with another SPI."""
+        """IKE messages of attempts that led to nothing: another one followed, with another SPI. One that gave an
+        address led to something: it is that with an ePDG, through which the other one goes."""
         attempts = list(dict.fromkeys(one.text("spi_i") for one in self.of("ike_sa_init")))
-        return [one for one in self.messages if one.is_ike and one.text("spi_i") in attempts[:-1]]
+        useful = {one.text("spi_i") for one in self.of("ike_auth") if one.get("cfg_type") == "reply"}
+        lost = set(attempts[:-1]) - useful
+        return [one for one in self.messages if one.is_ike and one.text("spi_i") in lost] if lost else []
 
     @cached_property
     def home_prefixes(self) -> list[str]:
@@ -120,10 +123,12 @@ class Session:
 
     @cached_property
     def children(self) -> list[ChildSa]:
-        """The ESP SAs agreed on in exchanges of which both halves can be read."""
+        """The ESP SAs agreed on with the home agent, in exchanges of which both halves can be read."""
         asked: dict[tuple[str, int, bool], Message] = {}
         found = []
         for message in self.of("ike_auth", "create_child_sa"):
+            if self.home_agents.isdisjoint((message.source, message.destination)):
+                continue  # with an ePDG
             key = (message.text("spi_i"), message.number("message_id"), message.flag("from_initiator"))
             if message.get("sa_protocol") == "ESP" and not message.flag("response"):
                 asked[key] = message

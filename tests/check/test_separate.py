@@ -354,3 +354,26 @@ def test_any_order_is_survived(good: list[Message]) -> None:
         messages = order.sample(good, len(good))
         found = [one.frame for session in separate(messages) for one in session.messages]
         assert len(found) == len(set(found))
+
+
+def test_through_an_epdg_is_one_session() -> None:
+    """F3: the IKE SA with the ePDG, then everything else inside its tunnel, between other addresses."""
+    trace = Trace()
+    epdg = Ue(trace, 1, care_of="2001:db8:e:1::10", home_agent="2001:db8:e::1")
+    epdg.ike("ike_sa_init")
+    epdg.ike("ike_sa_init", response=True)
+    epdg.ike("ike_auth", id_i=epdg.name)
+    epdg.ike("ike_auth", response=True, cfg_type="reply", cfg_attributes=("INTERNAL_IP6_ADDRESS",))
+    ue = Ue(trace, 2)
+    outside: Fields = {"outer_source": epdg.care_of, "outer_destination": epdg.home_agent}
+    ue.ike("ike_sa_init", **outside)
+    ue.ike("ike_sa_init", response=True)
+    ue.ike("ike_auth", id_i=ue.name, **outside)
+    ue.bind()
+    other = Ue(trace, 3, care_of=ue.care_of, apn="ims")
+    other.ike("ike_sa_init", **outside)
+    first, second = separate(trace.messages)
+    assert [one.frame for one in first.messages] == whole(trace)[:-1]
+    assert (first.care_of, first.home_agent) == (ue.care_of, ue.home_agent)
+    assert first.abandoned == []
+    assert len(second.messages) == 1
