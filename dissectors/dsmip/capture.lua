@@ -63,7 +63,8 @@ local function mobility_header(_, tvb, pinfo, captured)
   local hoa, ha, coa = destination, source, text_of(from_ue and pinfo.net_src or pinfo.net_dst)
   if from_ue then hoa, ha = source, destination end
   local message = { kind = "mh", raw = raw, type = raw:byte(3), hoa = hoa, ha = ha, marked = hoa ~= coa, coa = coa,
-    from_ue = from_ue, esp = esp_spi, options = records.options(raw), tvb = tvb }
+    from_ue = from_ue, esp = esp_spi, options = records.options(raw), tvb = tvb,
+    missing = safe_call.missing }
   if outer then
     message.coa = text_of(from_ue and outer.source or outer.destination)
     message.udp = from_ue and outer.source_port or outer.destination_port
@@ -119,16 +120,17 @@ local function leave_ike_nat(self, before, pinfo)
   if before then leave_esp(self, before, pinfo) end
 end
 
--- Silence is noted while the file is read for the first time, when frames come in order.
+-- Silence is measured while the file is read for the first time, when frames come in order, and noted every time.
 local function note_silence(self, pinfo)
-  if pinfo.number <= self.facts.highest then return end
-  local time, source, port = pinfo.abs_ts, text_of(outer.source), outer.source_port
-  local key = source .. " " .. port
-  local last = self.heard[key]
-  self.heard[key] = time
-  if last and time - last > QUIET then
-    note({ kind = "gap", coa = source, port = port, seconds = time - last }, nil)
+  local number, source, port = pinfo.number, text_of(outer.source), outer.source_port
+  if number > self.facts.highest then
+    local time, key = pinfo.abs_ts, source .. " " .. port
+    local last = self.heard[key]
+    self.heard[key] = time
+    if last and time - last > QUIET then self.silences[number] = time - last end
   end
+  local seconds = self.silences[number]
+  if seconds then note({ kind = "gap", coa = source, port = port, seconds = seconds }, nil) end
 end
 
 local function enter_4191(self, _, pinfo)
@@ -154,7 +156,7 @@ end
 local function enter_dhcpv6(_, tvb, pinfo, captured)
   local raw = tvb:raw(0, captured)
   dhcpv6 = dhcpv6 or {}
-  dhcpv6[#dhcpv6 + 1] = { tvb = tvb, octets = raw, cut = tvb:reported_len() > captured }
+  dhcpv6[#dhcpv6 + 1] = { tvb = tvb, octets = raw, cut = tvb:reported_len() + safe_call.missing > captured }
   local message = discovery.dhcpv6(raw)
   if not message then return end
   message.kind, message.client = "dhcpv6", text_of(message.response and pinfo.dst or pinfo.src)
@@ -173,12 +175,12 @@ local PLACES = {
   { "udp.port", 547, "dhcpv6_server", enter_dhcpv6 },
 }
 
+-- Returns the function that begins (or resumes) to listen at one place.
 local function listen(self, pattern_table, pattern, name, enter, leave)
   local dissectors = DissectorTable.get(pattern_table)
-  local original = dissectors and dissectors:get_dissector(pattern)
-  if not original then return end
+  if not dissectors or not dissectors:get_dissector(pattern) then return function() end end
   local proto = Proto("dsmip_" .. name, "DS-MIPv6: listens to " .. pattern_table .. " " .. pattern)
-  local call, call_cut = original.call, safe_call.call
+  local original, call, call_cut = nil, nil, safe_call.call
   function proto.dissector(tvb, pinfo, tree)
     local captured, length = tvb:captured_len(), tvb:reported_len()
     local mine = enter(self, tvb, pinfo, captured)
@@ -190,7 +192,12 @@ local function listen(self, pattern_table, pattern, name, enter, leave)
     if leave then leave(self, mine, pinfo) end
     return length
   end
-  dissectors:set(pattern, proto)
+  return function()
+    local current = dissectors:get_dissector(pattern)
+    if not current or tostring(current) == proto.name then return end
+    original, call = current, current.call
+    dissectors:set(pattern, proto)
+  end
 end
 
 -- Appends the messages of a frame that was not read before. ICMP errors quote packets that nobody sends (RFC 4443 3,
@@ -206,12 +213,15 @@ end
 
 -- Starts listening; called once, after all dissectors of ours are registered. `new_facts` makes an empty store.
 function capture.start(new_facts)
-  local self = { facts = new_facts(), heard = {} }
-  for _, one in ipairs(PLACES) do listen(self, one[1], one[2], one[3], one[4], one[5]) end
+  local self = { facts = new_facts(), heard = {}, silences = {} }
+  local resume = {}
+  for i, one in ipairs(PLACES) do resume[i] = listen(self, one[1], one[2], one[3], one[4], one[5]) end
 
   function self.reset()
-    self.facts, self.heard = new_facts(), {}
+    self.facts, self.heard, self.silences = new_facts(), {}, {}
     found, sender, dhcpv6, esp_spi, outer, texts = nil, nil, nil, nil, nil, {}
+    -- For each file: preferences and Decode As, applied after Lua is loaded, set ports anew.
+    for _, at_place in ipairs(resume) do at_place() end
   end
 
   -- At the end of a frame: its messages as this dissection read them, and DHCPv6; nil when there was nothing.

@@ -56,9 +56,10 @@ local function mobility_of(messages, pinfo)
   for _, message in ipairs(messages or {}) do
     local tvb = message.tvb
     if tvb then
+      local on_wire = tvb:reported_len() + message.missing
       local header = { range = tvb:range(0, #message.raw), octets = message.raw, src = pinfo.src, dst = pinfo.dst,
-        net_src = pinfo.net_src, net_dst = pinfo.net_dst, cut = tvb:reported_len() > #message.raw }
-      header.message, header.reason = mobility.read(message.raw, tvb:reported_len())
+        net_src = pinfo.net_src, net_dst = pinfo.net_dst, cut = on_wire > #message.raw }
+      header.message, header.reason = mobility.read(message.raw, on_wire)
       headers[#headers + 1] = header
     end
   end

@@ -21,6 +21,7 @@ from tests.dissectors.packets.mobility_cases import (
 )
 from tests.dissectors.packets.tshark import SCRIPT, read, run
 
+CAPTURES = Path(__file__).resolve().parents[2] / "captures"
 PASSES = {"one pass": (), "two passes": ("-2",)}
 
 
@@ -110,3 +111,17 @@ def test_keys_in_the_configuration_folder_need_no_preference(tmp_path: Path) -> 
     (tmp_path / "empty" / "dsmip_auth_keys").write_text(AUTHENTICATED.auth_keys)
     shown = run(capture, "-T", "fields", "-e", "dsmip.auth.status").stdout
     assert shown.splitlines() == ["1", "1", "0", "2", "1", "1"]
+
+
+@pytest.mark.parametrize("folder", sorted(CAPTURES.glob("*/trace.pcapng")), ids=lambda path: path.parent.name)
+def test_shipped_captures_with_their_key_folders_read_alike_in_both_passes(folder: Path, tmp_path: Path) -> None:
+    """Their Decode As for port 4191 must not push the dissector aside; sums over home addresses are good."""
+    capture = Path(shutil.copy(folder, tmp_path))
+    shutil.copytree(folder.parent / "wireshark", tmp_path / "empty")
+    names = ("dsmip.session", "dsmip.step", "dsmip.mh.checksum.status", "_ws.lua.error")
+    options = ["-T", "fields", *(word for name in names for word in ("-e", name))]
+    once, twice = (run(capture, *passes, *options).stdout.splitlines() for passes in PASSES.values())
+    assert once == twice
+    rows = [line.split("\t") for line in once]
+    assert {row[2] for row in rows} <= {"", "1"}
+    assert {row[3] for row in rows} == {""}
