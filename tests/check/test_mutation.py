@@ -20,7 +20,7 @@ QUICK = (
     "detach",
     "ipv4-access-nat",
     "network-detach",
-    "handover",
+    "handover-to-ipv4",
     "return-home",
     "rfc4285",
     "home-link",
