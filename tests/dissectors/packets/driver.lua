@@ -28,10 +28,12 @@ local function argument(word)
   return tonumber(word) or word
 end
 
+local function pack(...) return { n = select("#", ...), ... } end
+
 for line in io.lines() do
   local words = {}
   for word in line:gmatch("%S+") do words[#words + 1] = argument(word) end
-  local results = table.pack(pcall(function()
+  local results = pack(pcall(function()
     return require("dsmip." .. words[1])[words[2]](table.unpack(words, 3))
   end))
   local parts = {}
