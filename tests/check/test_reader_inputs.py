@@ -92,6 +92,14 @@ def test_damaged_standard_input_is_one_line(tmp_path: Path) -> None:
         assert says in done.stdout.decode()
 
 
+def test_no_standard_input_at_all() -> None:
+    """A device that holds nothing, and a descriptor that is closed."""
+    for descriptor in (os.open(os.devnull, os.O_RDONLY), 999):
+        assert fields_reader._ended(descriptor)
+        if descriptor != 999:
+            os.close(descriptor)
+
+
 @pytest.mark.parametrize("reader", READERS)
 def test_a_capture_that_starts_in_the_middle(reader: str, forged: Case, tmp_path: Path) -> None:
     """Without IKE_SA_INIT: what follows is decrypted all the same."""

@@ -89,9 +89,12 @@ def read(source: Path, keys: Keys) -> Iterator[Packet]:
 
 def _ended(descriptor: int) -> bool:
     """Wait until there is something to read; whether that is the end already, which tshark takes for a capture."""
-    select.select([descriptor], [], [])
     waiting = array("i", [0])
-    fcntl.ioctl(descriptor, termios.FIONREAD, waiting)
+    try:
+        select.select([descriptor], [], [])
+        fcntl.ioctl(descriptor, termios.FIONREAD, waiting)
+    except OSError:  # closed, or a device like /dev/null
+        return True
     return waiting[0] == 0
 
 
