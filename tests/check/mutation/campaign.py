@@ -138,3 +138,15 @@ class Campaign:
         original = self.messages[at]
         kind = original.kind if original else "nothing"
         return Outcome(self.folder.name, name, at + 1, kind, verdict.verdict, tuple(problems)[:MANY])
+
+
+def damaged(folder: Path, frame: int, name: str, file: Path) -> Path:
+    """A copy of a case's capture with one mutant of `field_mutants` or `replaced` in place of a frame."""
+    keys = Keys.load(folder / "wireshark")
+    records = list(read_pcapng((folder / "trace.pcapng").read_bytes()))
+    time, octets = records[frame - 1]
+    packet = parse(octets[ETHERNET:], keys)
+    mutants = dict((*field_mutants(packet), *replaced(packet)))
+    records[frame - 1] = (time, octets[:ETHERNET] + mutants[name].build())
+    file.write_bytes(write_pcapng(records))
+    return file
