@@ -75,6 +75,10 @@ def _run(words: list[str]) -> int:
         from .check import command
 
         return command(words[0], words[1:])
+    if words[:1] == ["wireshark"]:
+        from .wireshark import main as wireshark
+
+        return wireshark(words[1:])
     arguments = _parser().parse_args(words)
     run: Callable[[argparse.Namespace], int] = arguments.run
     status = run(arguments)

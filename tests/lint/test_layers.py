@@ -22,7 +22,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "check": {"resources", "pyshark", "yaml"},
     "nodes": {"mininet"},
     "topos": {"nodes", "mininet"},
-    "cli": {"agent", "check", "resources"},
+    "cli": {"agent", "check", "resources", "wireshark"},
+    "wireshark": {"resources"},
     "pytest_plugin": {"check", "pytest"},
 }
 # An engine gets time, randomness and packets from outside.
