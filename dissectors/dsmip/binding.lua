@@ -127,8 +127,6 @@ local function remember(state, message)
 end
 
 local function update(run, message, session, state, complain)
-  local raw = message.raw
-  message.sequence, message.lifetime = u16(raw, 6), 4 * u16(raw, 10)
   message.step = step_of_update(message, session)
   local last = state.last
   if last and not last.answer and last.session == session and is_repetition(last, message) then
@@ -148,7 +146,7 @@ local function update(run, message, session, state, complain)
   session.first_coa = session.first_coa or message.coa
   if message.udp then run.nat[message.coa .. " " .. message.udp] = session end
   check_before_update(message, session, complain)
-  if flag(u16(raw, 8), HOME) then
+  if flag(u16(message.raw, 8), HOME) then
     check_update_options(message, complain)
     check_protection(message, session, complain)
   end
@@ -199,8 +197,6 @@ local function accepted(run, message, asked, session)
 end
 
 local function acknowledgement(run, message, session, state, complain)
-  local raw = message.raw
-  message.status, message.sequence, message.lifetime = u8(raw, 6), u16(raw, 8), 4 * u16(raw, 10)
   local asked = find_update(state, message)
   message.step = asked and asked.step or (session.bound and steps.BOUND) or steps.REGISTRATION
   check_protection(message, session, complain)
@@ -225,19 +221,16 @@ local function acknowledgement(run, message, session, state, complain)
 end
 
 local function revocation(run, message, session, state, complain)
-  local raw = message.raw
-  message.sequence, message.step, message.phase = u16(raw, 8), steps.END, "revocation"
+  message.step, message.phase = steps.END, "revocation"
   check_protection(message, session, complain)
   local asked = state.indications[message.sequence]
-  if u8(raw, 6) == 1 then
-    message.name, message.trigger = "BRI", u8(raw, 7)
+  if message.name == "BRI" then
     if asked and not asked.answer then
       message.again = asked.number
     else
       state.indications[message.sequence] = message
     end
-  elseif u8(raw, 6) == 2 then
-    message.name, message.status = "BRA", u8(raw, 7)
+  elseif message.name == "BRA" then
     if asked then sessions.answer(run, asked, message) end
     if message.status < REFUSED then session.bound, session.ended = false, session.ended or message.number end
   end
@@ -247,14 +240,12 @@ local READ = {
   [mobility.BINDING_UPDATE] = update, [mobility.BINDING_ACKNOWLEDGEMENT] = acknowledgement,
   [mobility.BINDING_REVOCATION] = revocation,
   [mobility.BINDING_ERROR] = function(_, message, _, _, complain)
-    message.status = u8(message.raw, 6)
     complain(message, "binding_error", ("Binding Error %d: %s (RFC 6275 9.3.3)"):format(message.status,
       corrections.name(corrections.error_status, message.status)))
   end,
 }
 
 function binding.read(run, message, complain)
-  message.name = mobility.names[message.type] or ("MH type %d"):format(message.type)
   local reader = READ[message.type]
   if not reader then return end -- route optimisation, and what S2c does not use
   local session = sessions.of_mobility_header(run, message)

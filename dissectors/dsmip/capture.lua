@@ -58,13 +58,13 @@ end
 local function mobility_header(_, tvb, pinfo, captured)
   if captured < FIXED then return end
   local raw = tvb:raw(0, captured)
-  local from_ue = records.from_ue(raw)
+  local message = records.mobility(raw)
+  local from_ue = message.from_ue
   local source, destination = text_of(pinfo.src), text_of(pinfo.dst)
   local hoa, ha, coa = destination, source, text_of(from_ue and pinfo.net_src or pinfo.net_dst)
   if from_ue then hoa, ha = source, destination end
-  local message = { kind = "mh", raw = raw, type = raw:byte(3), hoa = hoa, ha = ha, marked = hoa ~= coa, coa = coa,
-    from_ue = from_ue, esp = esp_spi, options = records.options(raw), tvb = tvb,
-    missing = safe_call.missing }
+  message.hoa, message.ha, message.coa, message.marked = hoa, ha, coa, hoa ~= coa
+  message.esp, message.tvb, message.missing = esp_spi, tvb, safe_call.missing
   if outer then
     message.coa = text_of(from_ue and outer.source or outer.destination)
     message.udp = from_ue and outer.source_port or outer.destination_port

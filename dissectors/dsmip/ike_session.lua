@@ -63,6 +63,7 @@ local function sa_of(run, message)
   if message.exchange == payloads.SA_INIT and not message.response then
     local key
     sa.session, key = session_of_attempt(run, message)
+    sa.session.ended, sa.session.deleted = nil, nil -- a redirected UE begins anew (RFC 5685 3)
     run.attempts[key] = sa
   else
     local ue = message.initiator and message.source or message.destination

@@ -45,7 +45,7 @@ end
 local MOBILITY = {
   BU = binding_update, BA = binding_acknowledgement,
   BRI = function(message)
-    return "BRI: " .. corrections.name(corrections.revocation_trigger, message.trigger)
+    return "BRI: " .. corrections.name(corrections.revocation_trigger, message.status)
   end,
   BRA = function(message)
     return "BRA: " .. corrections.name(corrections.revocation_status, message.status)
@@ -54,6 +54,8 @@ local MOBILITY = {
     return "Binding Error: " .. corrections.name(corrections.error_status, message.status)
   end,
 }
+
+local function unnamed(message) return message.name end
 
 local EAP = { "request", "response", "Success", "Failure" }
 
@@ -104,7 +106,7 @@ local function dhcpv6(message)
 end
 
 local WORDS = {
-  mh = function(message) return (MOBILITY[message.name] or tostring)(message) end,
+  mh = function(message) return (MOBILITY[message.name] or unnamed)(message) end,
   ike = exchange, dns = dns, dhcpv6 = dhcpv6,
   esp = function(message) return ("ESP of HoA %s, closed"):format(message.hoa) end,
   gap = function(message) return ("silent for %.0f s"):format(message.seconds) end,

@@ -2,6 +2,8 @@
 -- Messages as they are kept: those of which a session has many as one string each, the others as they are.
 
 local mobility = require("dsmip.mobility")
+local octets = require("dsmip.octets")
+local u16, UNIT = octets.u16, mobility.LIFETIME_UNIT
 
 local records = {}
 
@@ -23,10 +25,24 @@ function records.options(raw)
   return found
 end
 
--- Whether a Mobility Header goes from the UE to the home agent.
-function records.from_ue(raw)
+local REVOCATION = { "BRI", "BRA" }
+
+-- What the octets of a Mobility Header tell by themselves; at least the fixed part is there.
+function records.mobility(raw)
   local kind = raw:byte(3)
-  return kind == mobility.BINDING_UPDATE or (kind == mobility.BINDING_REVOCATION and raw:byte(7) == 2)
+  local message = { kind = "mh", raw = raw, type = kind, options = records.options(raw),
+    name = mobility.names[kind] or ("MH type %d"):format(kind) }
+  if kind == mobility.BINDING_UPDATE then
+    message.from_ue, message.sequence, message.lifetime = true, u16(raw, 6), UNIT * u16(raw, 10)
+  elseif kind == mobility.BINDING_ACKNOWLEDGEMENT then
+    message.status, message.sequence, message.lifetime = raw:byte(7), u16(raw, 8), UNIT * u16(raw, 10)
+  elseif kind == mobility.BINDING_ERROR then
+    message.status = raw:byte(7)
+  elseif kind == mobility.BINDING_REVOCATION then
+    message.name, message.status, message.sequence = REVOCATION[raw:byte(7)] or message.name, raw:byte(8), u16(raw, 8)
+    message.from_ue = message.name == "BRA"
+  end
+  return message
 end
 
 local NO_SPI = "\0\0\0\0" -- reserved (RFC 4303 2.1)
@@ -42,12 +58,10 @@ end
 function records.unpack(text)
   local spi = text:sub(4, 7)
   local hoa, ha, coa, udp, at = text:match("^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n()", 8)
-  local message = { kind = "esp", from_ue = text:sub(2, 2) == "u", marked = text:sub(3, 3) == "+",
-    esp = spi ~= NO_SPI and spi or nil, hoa = hoa, ha = ha, coa = coa, udp = tonumber(udp) }
-  if text:sub(1, 1) == "m" then
-    local raw = text:sub(at)
-    message.kind, message.raw, message.type, message.options = "mh", raw, raw:byte(3), records.options(raw)
-  end
+  local message = text:sub(1, 1) == "m" and records.mobility(text:sub(at))
+    or { kind = "esp", from_ue = text:sub(2, 2) == "u" }
+  message.marked, message.esp = text:sub(3, 3) == "+", spi ~= NO_SPI and spi or nil
+  message.hoa, message.ha, message.coa, message.udp = hoa, ha, coa, tonumber(udp)
   return message
 end
 
