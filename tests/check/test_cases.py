@@ -24,10 +24,6 @@ UNCLEAN = (
     "|| ip.checksum.status == 0 || icmpv6.checksum.status == 0 || icmp.checksum.status == 0 "
     "|| (isakmp.exchangetype > 34 && !isakmp.enc.decrypted) || (esp && !esp.decrypted_data)"
 )
-# Cases whose session the separator does not put together yet
-UNFINISHED: dict[str, str] = {
-    "untrusted-access": "the IKE SA with the ePDG is a session of its own",
-}
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
@@ -60,9 +56,7 @@ def test_built_capture_is_clean(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", JUDGED)
-def test_case_passes_its_flow(name: str, check: Check, request: pytest.FixtureRequest) -> None:
-    if name in UNFINISHED:
-        request.applymarker(pytest.mark.xfail(reason=UNFINISHED[name], strict=False))
+def test_case_passes_its_flow(name: str, check: Check) -> None:
     status, told = check(CAPTURES / name)
     problems = [one for session in told["sessions"] for one in session["findings"] if one["severity"] == "violation"]
     assert (status, told["verdict"], problems) == (0, "pass", [])

@@ -9,14 +9,14 @@ from collections import Counter
 
 from tests.check.mutation.campaign import Campaign, Outcome
 from tests.check.mutation.survivors import hole, reason
-from tests.check.test_cases import CAPTURES, JUDGED, UNFINISHED
+from tests.check.test_cases import CAPTURES, JUDGED
 
 WIDTH = 20
 
 
 def main(arguments: list[str]) -> None:
     """A table of shares by case; with `--survivors` every mutant that nobody explains."""
-    cases = [one for one in arguments if not one.startswith("-")] or [one for one in JUDGED if one not in UNFINISHED]
+    cases = [one for one in arguments if not one.startswith("-")] or JUDGED
     print(f"{'case':{WIDTH}} mutants  killed noticed equivalent  holes unexplained  share  seconds")
     open_ones: list[Outcome] = []
     holes: list[Outcome] = []

@@ -76,6 +76,7 @@ HOLES: tuple[tuple[str, str], ...] = (
     (r"packet\.query_outside_tunnel", "signalling like DNS from the home address outside the tunnel"),
     (r"packet\.icmp_error_after", "an error of a UE that is at home, or of a home agent left behind"),
     (r"packet\.other_of_this_number", "two different IKE_SA_INIT with the same SPI"),
+    (r"^tunnelled esp", "user data that does not open in the tunnel to an ePDG"),
     (r"esp.*\.sequence_zero", "ESP sequence number 0"),
     (r"udp.*\.checksum", "UDP checksums of what is not IKE"),
     (r"^tunnelled udp", "ports of user data in UDP 4191 against those of the latest Binding Update"),
