@@ -22,13 +22,14 @@ from mn_dsmip.check.report.ladder import Ladder, Row, ladder
 from mn_dsmip.check.report.source import Source, frames, printable
 from mn_dsmip.check.report.story import Span, bindings, seconds, spans
 from mn_dsmip.check.report.text import HEADINGS, NO_KEYS, NOTHING, WORDS
-from mn_dsmip.check.rules.coverage import FAILED, INVISIBLE, NOT_EXERCISED, PASSED, UNSEEN, Covered, counted
+from mn_dsmip.check.rules.coverage import FAILED, INVISIBLE, NOT_EXERCISED, PASSED, UNSEEN, WARNED, Covered, counted
 from mn_dsmip.check.verdict import PASS, Record, Verdict
 
 HERE = Path(__file__).parent
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src"
 MAX_ROWS = 500  # UEs in the table
-STATES = {FAILED: "fail", PASSED: "pass", UNSEEN: "inconclusive", NOT_EXERCISED: "note", INVISIBLE: "note"}
+STATES = {FAILED: "fail", WARNED: "warning", PASSED: "pass", UNSEEN: "inconclusive"}
+STATES |= {NOT_EXERCISED: "note", INVISIBLE: "note"}
 PHASE_TONES = {
     "Access": "access",
     "Home agent discovery": "discovery",

@@ -16,15 +16,16 @@ from pathlib import Path
 import yaml
 
 FILE = Path(__file__).with_name("requirements.yaml")
-FAILED, PASSED, UNSEEN, NOT_EXERCISED, INVISIBLE = "failed", "passed", "not seen", "not exercised", "not visible"
-STATES = (FAILED, PASSED, UNSEEN, NOT_EXERCISED)  # the first that one of its checks has is the requirement's
+FAILED, WARNED, PASSED, UNSEEN = "failed", "with a warning", "passed", "not seen"
+NOT_EXERCISED, INVISIBLE = "not exercised", "not visible"
+STATES = (FAILED, WARNED, PASSED, UNSEEN, NOT_EXERCISED)  # the first that one of its checks has is the requirement's
 OUTCOMES = {
     "violated": FAILED,
     "different": FAILED,
     "missing": FAILED,
     "forbidden": FAILED,
-    "with a warning": FAILED,
-    "with a note": FAILED,
+    "with a warning": WARNED,
+    "with a note": WARNED,
     "passed": PASSED,
     "matched": PASSED,
     "unseen": UNSEEN,
