@@ -18,6 +18,7 @@ from mn_dsmip.check.model import Message
 from mn_dsmip.check.numbers import FIRST_REJECTING_STATUS
 
 NUMBERS = ("sequence", "spi", "esp_sequence", "octets")  # what differs in an update that is sent again
+FIRST_REGISTRATION, MAX_BINDACK_TIMEOUT = 1.5, 32.0  # seconds until an update is sent again (RFC 6275 12, 11.8)
 DAMAGED = "it does not pass its integrity check"
 
 
@@ -188,7 +189,7 @@ class Session:
             if message.kind == "tunnelled" and message.source in self.care_of_addresses:
                 groups.append([])  # the UE uses the binding: the next update is a new one
             elif message.kind == "binding_update":
-                if not groups or not groups[-1] or not self._says_the_same(groups[-1][-1], message):
+                if not groups or not groups[-1] or not self._says_the_same(groups[-1], message):
                     groups.append([])
                 groups[-1].append(message)
         return [group for group in groups if group]
@@ -218,14 +219,19 @@ class Session:
         """The Binding Updates that are not sent because another one seemed lost."""
         return [sending[0] for sending in self.sendings]
 
-    def _says_the_same(self, before: Message, after: Message) -> bool:
-        """The UE may not have seen an answer that the capture shows: then all but the numbers stays as it was."""
+    def _says_the_same(self, group: list[Message], after: Message) -> bool:
+        """The UE may not have seen an answer that the capture shows: then all but the numbers stays as it was, and it
+        did not wait longer than it does for an answer. What comes later is a refresh, also when no data shows between.
+        """
+        before = group[-1]
         if before.get("home_address") != after.get("home_address") or before.get("sequence") == after.get("sequence"):
             return False
         answer = self.answers[before.frame]
         if answer is None or answer.frame > after.frame:
             return bool(before.number("lifetime")) == bool(after.number("lifetime"))
-        return all(before.get(name) == after.get(name) for name in before.fields if name not in NUMBERS)
+        patience = 2 * min(FIRST_REGISTRATION * 2 ** (len(group) - 1), MAX_BINDACK_TIMEOUT)
+        soon = after.time - before.time <= patience
+        return soon and all(before.get(name) == after.get(name) for name in before.fields if name not in NUMBERS)
 
     def update_of(self, answer: Message) -> Message | None:
         """The Binding Update that an acknowledgement answers: the latest before it with its sequence number."""
