@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -137,6 +138,18 @@ def test_tshark_ends_when_the_consumer_stops(tmp_path: Path) -> None:
     packets.close()
     assert not _children()
     assert not os.path.exists(folder)
+
+
+def test_pyshark_given_up_says_nothing(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    """Given up while tshark has much more to say: nothing comes out of a destructor, and no tshark stays."""
+    capture = write_pcap(tmp_path / "large.pcap", [ping(number) for number in range(3_000)])
+    packets = cast("Generator[Packet, None, None]", reading.read(capture, Keys(), "pyshark"))
+    assert next(packets).frame == 1
+    packets.close()
+    del packets
+    gc.collect()
+    assert not _children()
+    assert capfd.readouterr() == ("", "")
 
 
 def _children() -> list[int]:

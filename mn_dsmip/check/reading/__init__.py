@@ -25,7 +25,7 @@ from mn_dsmip.check.reading.tshark import TraceError, find_tshark
 __all__ = ["LARGE", "READERS", "TraceError", "choose", "dissect", "read"]
 
 READERS = ("auto", "pyshark", "tshark")
-LARGE = 256 * 1024  # octets; a capture with more takes pyshark longer than about a second
+LARGE = 64 * 1024  # octets; a capture with more takes pyshark longer than about a second
 _NO_PYSHARK_PYTHON = (3, 14)  # pyshark 0.6 uses calls of asyncio that this one has not
 _NO_PYSHARK_TSHARK = (4, 6)  # pyshark 0.6 cannot read this one's times
 

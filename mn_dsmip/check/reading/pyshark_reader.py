@@ -20,9 +20,8 @@ from pyshark.capture.capture import TSharkCrashException
 from mn_dsmip.check.model import JOINT, Packet
 from mn_dsmip.check.reading.columns import COLUMNS, DECODE_AS, DISABLED, FILTER, OCTETS, PREFERENCES, PRESENT, TEXTS
 from mn_dsmip.check.reading.keys import Keys
-from mn_dsmip.check.reading.tshark import ISOLATED, TraceError, isolated_folder
+from mn_dsmip.check.reading.tshark import ISOLATED, PATIENCE, TraceError, isolated_folder
 
-LAST_WORDS = 20.0  # seconds that tshark may take to end after its last packet
 _WANTED = frozenset(COLUMNS)
 _ESCAPES = {"\b": r"\b", "\f": r"\f", "\n": r"\n", "\r": r"\r", "\t": r"\t"}
 
@@ -37,13 +36,15 @@ class _Capture(pyshark.FileCapture):  # type: ignore[misc]  # pyshark carries no
     exit_status: int | None = None
 
     async def _cleanup_subprocess(self, process: Any) -> None:  # Any: asyncio's process, pyshark's signature
-        if process.returncode is None and not self._eof_reached:
-            process.kill()
+        transport = process._transport  # closed here, else its destructor does it without a loop, and complains
+        if not self._eof_reached:
+            transport.close()  # kills; a pipe that nobody reads any more would keep `wait` waiting
         try:
-            self.exit_status = await asyncio.wait_for(process.wait(), LAST_WORDS)
+            self.exit_status = await asyncio.wait_for(process.wait(), PATIENCE)
         except asyncio.TimeoutError:
             process.kill()
-            self.exit_status = await process.wait()
+        transport.close()
+        await asyncio.sleep(0)  # what closing has put off
 
     @property
     def complaint(self) -> str:
@@ -87,7 +88,7 @@ def _read(capture: Path, folder: str) -> Iterator[Packet]:
         reader.close()
         reader._running_processes.clear()  # nothing left for the destructor to do
         loop.close()
-    if ended and reader.exit_status:
+    if ended and reader.exit_status != 0:
         reason = reader.complaint.replace(f'The file "{capture}" ', "")
         raise TraceError(f"{capture}: tshark: {reason}")
 
