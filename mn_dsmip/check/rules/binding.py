@@ -13,6 +13,7 @@ from mn_dsmip.check.session import Session, within
 HALF_SEQUENCE_SPACE = 1 << 15  # RFC 6275 9.5.1: up to half the space ahead is newer
 SEQUENCE_SPACE = 1 << 16
 MAX_UPDATE_RATE = 3  # messages of one type per second (RFC 6275 12)
+LATEST = 10  # sequence numbers that a finding lists
 ROUTE_OPTIMISATION = ("home_test_init", "care_of_test_init", "home_test", "care_of_test")
 IPV4_HOST = 32
 
@@ -34,12 +35,16 @@ def ike_before_mobility(session: Session) -> Iterator[Check]:
 @rule("I2", "RFC 6275 9.5.4, 11.7.3", "an acknowledgement carries the number of an update", sees="mobility", whole=True)
 def acknowledged_sequence(session: Session) -> Iterator[Check]:
     """The UE ignores an acknowledgement of an update that it did not send; only status 135 carries another number."""
-    for answer in session.of("binding_acknowledgement"):
-        if answer.number("status") == BU_ACKNOWLEDGEMENT_STATUS_SEQUENCE:
-            continue
-        sent = [one.number("sequence") for one in session.of("binding_update") if one.frame < answer.frame]
-        expected = f"that of a Binding Update sent before ({', '.join(map(str, sent)) or 'there is none'})"
-        yield check(answer, "sequence", expected, answer.get("sequence"), holds=answer.number("sequence") in sent)
+    sent: dict[int, None] = {}
+    for message in session.of("binding_update", "binding_acknowledgement"):
+        number = message.number("sequence")
+        if message.kind == "binding_update":
+            sent.pop(number, None)
+            sent[number] = None
+        elif message.number("status") != BU_ACKNOWLEDGEMENT_STATUS_SEQUENCE:
+            known = number in sent
+            latest = "" if known else ", ".join(map(str, list(sent)[-LATEST:])) or "there is none"
+            yield check(message, "sequence", f"that of a Binding Update sent before ({latest})", number, holds=known)
 
 
 @rule("I3", "RFC 6275 9.5.1, 11.7.1", "every update has a newer sequence number", sees="mobility")
@@ -231,7 +236,7 @@ def overwrite_refresh(session: Session) -> Iterator[Check]:
 @rule("BU-IPV4", "TS 24.303 A.2, A.3, A.5", "the IPv4 home address option of a Binding Update", sees="mobility")
 def ipv4_option(session: Session) -> Iterator[Check]:
     """Length 32, no prefix asked for; the address given by the home agent once there is one (or no option)."""
-    given = ""
+    given, new = "", {update.frame for update in session.new_updates}
     for message in session.of("binding_update", "binding_acknowledgement"):
         if message.kind == "binding_acknowledgement":
             accepted = message.number("ipv4_status") < FIRST_REJECTING_STATUS
@@ -242,7 +247,7 @@ def ipv4_option(session: Session) -> Iterator[Check]:
             asks = message.flag("ipv4_prefix_request")
             yield check(message, "ipv4_prefix_request", False, asks, holds=not asks)
             found = message.text("ipv4_home_address")
-            if given and message in session.new_updates:
+            if given and message.frame in new:
                 yield check(message, "ipv4_home_address", f"{given}, as registered", found, holds=found == given)
 
 
@@ -301,10 +306,11 @@ def updates_answered(session: Session) -> Iterator[Check]:
 @rule("BU-RATE", "RFC 6275 11.8", "at most three updates in a second", severity="warning", sees="mobility")
 def update_rate(session: Session) -> Iterator[Check]:
     """MAX_UPDATE_RATE bounds the messages of one type to one node, repetitions included."""
-    times = [(one, one.time) for one in session.of("binding_update")]
-    for index, (update, time) in enumerate(times):
-        before = sum(time - 1 < earlier for _, earlier in times[:index])
-        yield check(update, "time", f"{MAX_UPDATE_RATE} within 1 s", before + 1, holds=before < MAX_UPDATE_RATE)
+    times: list[float] = []
+    for update in session.of("binding_update"):
+        times = [*(time for time in times if update.time - 1 < time), update.time]
+        found = len(times)
+        yield check(update, "time", f"{MAX_UPDATE_RATE} within 1 s", found, holds=found <= MAX_UPDATE_RATE)
 
 
 @rule("REFRESH-LATE", "RFC 6275 11.7.1", "a binding is refreshed before it ends", severity="warning", sees="mobility")

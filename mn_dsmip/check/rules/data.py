@@ -13,7 +13,8 @@ from mn_dsmip.check.session import Session, within
 # What the agents handle themselves: headers and UDP ports. Packet Too Big (2) is a router's business, always welcome.
 OWN_HEADERS = {4: "IPv4", 41: "IPv6", 43: "routing header", 50: "ESP", 60: "destination options", 135: "mobility"}
 OWN_PORTS = {53: "DNS", 500: "IKE", 4500: "IKE", 4191: "DSMIPv6"}
-PACKET_TOO_BIG = 2
+PACKET_TOO_BIG, FRAGMENTATION_NEEDED = 2, (3, 4)  # ICMPv6's type; ICMPv4's type and code
+ICMPV4_ERRORS = {3: "destination unreachable", 11: "time exceeded", 12: "parameter problem"}
 
 
 @rule("I12", "TS 24.303 4.1, RFC 6275 11.3.1", "no data of the home address outside the tunnel while bound")
@@ -109,17 +110,20 @@ def esp_gaps(session: Session) -> Iterator[Check]:
         last[spi] = max(number, last.get(spi, 0))
 
 
-@rule("ICMP-LEAK", "RFC 6275 9.2, 11.3.5", "no kernel answers for the agents with an ICMPv6 error")
+@rule("ICMP-LEAK", "RFC 6275 9.2, 11.3.5", "no kernel answers for the agents with an ICMP error")
 def no_kernel_errors(session: Session) -> Iterator[Check]:
     """An error sent by the care-of or the home agent's address about IKE, ESP, mobility or tunnel packets comes from an
     operating system that does not know them; the peer may give up because of it."""
     ends = {*session.home_agents, *session.care_of_addresses}
-    for message in session.of("icmpv6_error"):
-        kind = message.number("icmp_type")
+    for message in session.of("icmpv6_error", "icmp_error"):
+        kind, code = message.number("icmp_type"), message.number("icmp_code")
+        is_ipv6 = message.kind == "icmpv6_error"
+        too_big = kind == PACKET_TOO_BIG if is_ipv6 else (kind, code) == FRAGMENTATION_NEEDED
         about = [OWN_HEADERS[one] for one in message.numbers("quoted_headers") if one in OWN_HEADERS]
         about += [OWN_PORTS[one] for one in message.numbers("quoted_ports") if one in OWN_PORTS]
-        leaks = message.source in ends and kind != PACKET_TOO_BIG and bool(about)
-        text = f"{ICMPV6_ERRORS.get(kind, kind)} from {message.source} about {', '.join(about) or 'something else'}"
+        leaks = message.source in ends and not too_big and bool(about)
+        names = ICMPV6_ERRORS if is_ipv6 else ICMPV4_ERRORS
+        text = f"{names.get(kind, kind)} from {message.source} about {', '.join(about) or 'something else'}"
         yield check(message, "icmp_type", "no such error", text, holds=not leaks)
 
 

@@ -10,10 +10,11 @@ from typing import NamedTuple
 
 from mn_dsmip.check.model import Message
 from mn_dsmip.check.numbers import MOBILITY, MOBILITY_OPTIONS
-from mn_dsmip.check.rules.rule import Check, check, rule
+from mn_dsmip.check.rules.rule import Check, check, rule, unseen
 from mn_dsmip.check.session import Session
 
 NO_NEXT_HEADER = 59  # payload proto (RFC 6275 6.1.1)
+LEAST_SIZE = 8  # octets: a Mobility Header counts them by the eight (RFC 6275 6.1.1)
 PAD1, PADN = 0, 1
 # Octets of the fixed part by MH type (RFC 6275 6.1, RFC 5846 5): options begin there.
 FIXED_PART = {0: 8, 1: 16, 2: 16, 3: 24, 4: 24, 5: 12, 6: 12, 7: 24, 16: 12}
@@ -45,17 +46,23 @@ SHAPES = {  # RFC 6275 6.2, RFC 3963 4.3, RFC 5555 3
 
 
 def _messages(session: Session) -> Iterator[tuple[Message, bytes]]:
+    """Those whose Mobility Header is all there; rule MALFORMED tells of the others."""
     for message in session.messages:
-        octets = bytes.fromhex(message.text("octets"))
-        if message.is_mobility and octets:
-            yield message, octets
+        if message.is_mobility:
+            octets = bytes.fromhex(message.text("octets"))
+            if len(octets) >= LEAST_SIZE and not len(octets) % 2:
+                yield message, octets
 
 
 @rule("MH-CHECKSUM", "RFC 6275 6.1.1, 9.2", "Mobility Header checksums are correct", sees="mobility")
 def mobility_checksum(session: Session) -> Iterator[Check]:
     """Computed here over the pseudo-header with the home address, since Wireshark does not; a wrong one is dropped."""
     for message, octets in _messages(session):
-        wanted = _checksum(octets, message.text("end_source"), message.text("end_destination"))
+        try:
+            wanted = _checksum(octets, message.text("end_source"), message.text("end_destination"))
+        except OSError:
+            yield unseen("a Mobility Header that is not in IPv6 has no pseudo-header")
+            continue
         found = int.from_bytes(octets[4:6], "big")
         yield check(message, "checksum", f"0x{wanted:04x}", f"0x{found:04x}", holds=wanted == found)
 

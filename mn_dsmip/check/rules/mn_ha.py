@@ -41,11 +41,13 @@ def authenticator(session: Session) -> Iterator[Check]:
         else:
             data = _covered(session, message)
             if data is None:
-                yield unseen("the Binding Update that this message answers was not captured")
+                yield unseen(
+                    "not all that the authenticator covers was captured: the Binding Update, its addresses, its octets"
+                )
                 continue
             wanted = hmac.digest(key, data, hashlib.sha1)[:MAC].hex()
             found = message.text("authenticator")
-            same = hmac.compare_digest(wanted, found)
+            same = hmac.compare_digest(wanted.encode(), found.encode())
             yield check(message, "authenticator", "the one that the key gives", found, holds=same)
 
 
@@ -62,7 +64,10 @@ def _covered(session: Session, message: Message) -> bytes | None:
     if end is None:
         return None
     header = octets[:4] + bytes(2) + octets[6:end]
-    return _packed(care_of) + _packed(message.text("home_address")) + header
+    try:
+        return _packed(care_of) + _packed(message.text("home_address")) + header
+    except ValueError:
+        return None  # a message without a home address
 
 
 def _packed(address: str) -> bytes:

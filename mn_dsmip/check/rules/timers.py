@@ -27,7 +27,7 @@ def update_backoff(session: Session) -> Iterator[Check]:
             text = f"at least {wait:g} s after frame {before.frame}"
             yield check(again, "time", text, f"{passed:.3f} s", holds=passed >= wait * CLOCK)
             wait = min(2 * wait, MAX_BINDACK_TIMEOUT)
-        bound = bound or any(answer for update, answer in session.exchanges if update in group)
+        bound = bound or any(session.answers[update.frame] for update in group)
 
 
 @rule("BA-FINAL", "RFC 6275 11.7.3, RFC 5149 3", "a final refusal is final", severity="warning", sees="mobility")
