@@ -174,9 +174,9 @@ def judge_whole(folder: Path) -> dict[str, float]:
     keys = Keys.load(folder / "wireshark")
     for judgement in judge_stream(folder / "trace.pcap", keys, flow, RULES, reader="tshark", totals=totals):
         verdict.add(judgement)
-    used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    passed = verdict.counts["pass"]
-    return {"kib": used, "read": totals.packets, "sessions": totals.sessions, "passed": passed}
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    cpu, passed = used.ru_utime + used.ru_stime, verdict.counts["pass"]
+    return {"kib": used.ru_maxrss, "cpu": cpu, "read": totals.packets, "sessions": totals.sessions, "passed": passed}
 
 
 def stages(folder: Path) -> Iterator[tuple[str, float, int]]:
@@ -211,7 +211,7 @@ def _judging(found: list[Session], flow: Flow, messages: int) -> Iterator[tuple[
 
 def compare(traffic: Traffic) -> dict[str, float]:
     folder = folder_of(traffic)
-    alone, whole, told = [], [], {"kib": 0.0}
+    alone, whole, told = [], [], dict[str, float]()
     for _ in range(ROUNDS):
         alone.append(extract(folder))
         taken, told = check(folder)
@@ -221,7 +221,7 @@ def compare(traffic: Traffic) -> dict[str, float]:
         f"checker, {traffic.name}: {traffic.packets / ours:,.0f} packets/s,"
         f" tshark alone {traffic.packets / best:,.0f}/s, ratio {best / ours:.2f} (aim 0.80);"
         f" {told['kib'] / 1024:.0f} MiB; {told['read']:,.0f} packets read, {told['sessions']:.0f} sessions,"
-        f" {told['passed']:.0f} pass"
+        f" {told['passed']:.0f} pass; {told['cpu'] / told['read'] * 1e6:.0f} us of the Python process per packet read"
     )
     return told
 
