@@ -84,11 +84,12 @@ end
 -- One frame with messages, after Wireshark's own dissectors.
 local function dissect(ctx, state, pinfo, tree, seen, containers)
   local number = pinfo.number
-  local messages = seen and recall(state, number, seen) or {}
+  local fresh = seen and seen[1].index and state.facts.live[seen[1].index] == seen[1] -- noted just now
+  local messages = fresh and seen or (seen and recall(state, number, seen)) or {}
   if messages[1] then
     reveal(state, messages)
     state.analysis:advance(number)
-    messages = recall(state, number, messages)
+    if not fresh then messages = recall(state, number, messages) end
   end
   local frame = { number = number, wanted = tree:referenced(state.dissector) }
   show.frame(ctx, state, frame, messages, pinfo, tree)
