@@ -15,6 +15,7 @@ from mn_dsmip.check.context import Context
 from mn_dsmip.check.model import Message, Value
 from mn_dsmip.check.reading.dissect import dissect
 from mn_dsmip.check.reading.keys import Keys
+from mn_dsmip.check.rules import RULES as ALL
 from mn_dsmip.check.rules import (
     authentication,
     discovery,
@@ -33,6 +34,7 @@ ROOT = Path(__file__).resolve().parents[2]
 RULES = {one.ident: one for one in rules_of(
     redirect, revocation, nat, timers, mn_ha, authentication, discovery, home, whole
 )}  # fmt: skip
+BY_IDENT = {one.ident: one for one in ALL}
 Edit = Callable[[list[Message]], list[Message]]
 Test = Callable[[Message], bool]
 
@@ -51,7 +53,7 @@ def judged(case: str, ident: str, edit: Edit = list) -> list[RuleResult]:
     results = []
     for session in separate(edit(list(trace(case)))):
         session.context = context
-        results.append(judge(RULES[ident], session))
+        results.append(judge(BY_IDENT[ident], session))
     return results
 
 
@@ -282,6 +284,24 @@ def test_fails(ident: str) -> None:
     before, after = findings(judged(case, ident)), findings(judged(case, ident, edit))
     assert len(after) > len(before)
     assert words in after[-1].actual or any(words in one.actual for one in after), [one.actual for one in after]
+
+
+@pytest.mark.parametrize("ident", sorted(one.ident for one in ALL if "ike" in one.sees or one.ident.startswith("IKE")))
+@pytest.mark.parametrize("case", ["attach", "reallocation", "untrusted-access"])
+def test_the_order_of_payloads_does_not_matter(case: str, ident: str) -> None:
+    """RFC 7296 2.5: payloads may come in any order, and so may notifications."""
+
+    def backwards(messages: list[Message]) -> list[Message]:
+        names = ("payloads", "notify", "cfg_attributes")
+        return [
+            replace(one, fields={**one.fields, **{name: one.items(name)[::-1] for name in names if one.items(name)}})
+            for one in messages
+        ]
+
+    before, after = judged(case, ident), judged(case, ident, backwards)
+    assert [(one.outcome, one.checked, len(one.findings)) for one in before] == [
+        (one.outcome, one.checked, len(one.findings)) for one in after
+    ]
 
 
 # -- between UEs

@@ -91,6 +91,8 @@ def esp_replay(session: Session) -> Iterator[Check]:
         if message.get("esp_sequence") is None:
             continue
         key = (message.number("spi"), message.number("esp_sequence"))
+        if key[1] == 0:
+            yield check(message, "esp_sequence", "at least 1: the first packet has 1", 0, holds=False)
         fresh = key not in seen
         expected = "a number not used before" if fresh else f"not again the number of frame {seen[key]}"
         yield check(message, "esp_sequence", expected, key[1], holds=fresh)
