@@ -59,10 +59,10 @@ def _row(items: list[tuple[str, str]]) -> Row:
 
 def _plain(value: str) -> str:
     """A value in a display filter as `-T fields` writes it."""
+    if moment := MOMENT.fullmatch(value.strip('"')):
+        return f"{datetime.strptime(moment[1], '%Y-%m-%d'):%b %e, %Y} {moment[2]} UTC"
     if value.startswith('"'):
         return value[1:-1].replace('\\"', '"').replace("\\\\", "\\")
-    if moment := MOMENT.fullmatch(value):
-        return f"{datetime.strptime(moment[1], '%Y-%m-%d'):%b %e, %Y} {moment[2]} UTC"
     return value.replace(":", "") if OCTETS.fullmatch(value) else value
 
 
