@@ -10,7 +10,7 @@ from mn_dsmip import resources
 from mn_dsmip.check.flow.language import Flow, FlowError, load
 from mn_dsmip.check.reading.keys import Keys, has_tables
 
-TRACE, KEYS, FLOW, DEFAULT_FLOW = "trace.pcapng", "wireshark", "flow.yaml", "initial-attach"
+TRACE, KEYS, FLOW, DEFAULT_FLOW = "trace.pcapng", "wireshark", "flow.yaml", "attach"
 STANDARD_INPUT = Path("-")
 
 

@@ -19,6 +19,7 @@ from .errors import SetupError
 from .journal import Phase, phases
 
 TOPOLOGY = "s2c"
+FLOW = "initial-attach"  # what the demo does: attach, refresh, detach
 ISOLATED = ["unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
 WITH_LOOPBACK = ["sh", "-c", 'ip link set lo up; exec "$@"', "sh"]
 RUN_LINE = "*** Run: "
@@ -41,7 +42,8 @@ def main(arguments: list[str]) -> int:
         return status or EXIT_FAILURE
     sys.stdout.write(f"\n{''.join(_table(folder, attached))}\n")
     sys.stdout.flush()
-    verdict = subprocess.run([str(machine.interpreter()), "-m", "mn_dsmip.check", str(folder)], check=False).returncode
+    judge = [str(machine.interpreter()), "-m", "mn_dsmip.check", str(folder), "--flow", FLOW]
+    verdict = subprocess.run(judge, check=False).returncode
     sys.stdout.write(f"\nThe run's folder: {folder}\n")
     sys.stdout.write(f"To look inside: WIRESHARK_CONFIG_DIR={folder}/wireshark wireshark {folder}/trace.pcapng\n")
     return status or verdict

@@ -78,7 +78,7 @@ def test_every_command_does_what_is_said(newcomer: Path) -> None:
     broken = next(
         one.stdout
         for line, one in done.items()
-        if line.endswith("broken.pcapng --keys captures/initial-attach/wireshark")
+        if line.endswith("broken.pcapng --flow initial-attach --keys captures/initial-attach/wireshark")
     )
     (shown,) = blocks("its output")
     shown, broken = (re.sub(r" at [\d.]+ s|yaml:\d+", "", one) for one in (shown, broken))

@@ -69,7 +69,7 @@ def test_wrong_keys_are_inconclusive_and_named(
 def test_some_keys_missing(forged: Case, check: Check, tmp_path: Path) -> None:
     """IKE can be read, ESP cannot: what is visible is judged, the rest is not a pass."""
     (tmp_path / "ikev2_decryption_table").write_text((forged.keys / "ikev2_decryption_table").read_text())
-    status, verdict = check(forged.capture, "--keys", str(tmp_path))
+    status, verdict = check(forged.capture, "--keys", str(tmp_path), "--flow", "initial-attach")
     assert (status, verdict["verdict"]) == (1, "inconclusive")
     outcomes = {one["step"]: one["outcome"] for one in verdict["sessions"][0]["steps"]}
     assert outcomes["ike-auth-home-prefix"] == "matched"
@@ -89,7 +89,7 @@ def test_a_run_gets_its_verdict(forged: Case, tmp_path: Path, capsys: pytest.Cap
     assert main([str(run)]) == 0
     assert (run / "verdict.txt").read_text() == capsys.readouterr().out
     written = json.loads((run / "verdict.json").read_text())
-    assert (written["version"], written["verdict"], written["flow"]) == (1, "pass", "initial-attach")
+    assert (written["version"], written["verdict"], written["flow"]) == (1, "pass", "attach")
 
 
 def test_verdict_uses_only_capture_and_keys(forged: Case, tmp_path: Path) -> None:
@@ -172,7 +172,7 @@ def test_report_for_people(forged: Case, tmp_path: Path, capsys: pytest.CaptureF
     trace = forged.damaged()
     trace.edit_mobility(trace.mobility(6)[0], damage.set_sequence(6, 7))
     capture = trace.save(tmp_path / "wrong sequence.pcapng")
-    assert main([str(capture), "--keys", str(forged.keys)]) == 1
+    assert main([str(capture), "--keys", str(forged.keys), "--flow", "initial-attach"]) == 1
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"FAIL  {capture} against the flow initial-attach"
     at = lines.index("  What is wrong, the first divergence first")

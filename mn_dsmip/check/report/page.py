@@ -22,14 +22,17 @@ from mn_dsmip.check.report.ladder import Ladder, Row, ladder
 from mn_dsmip.check.report.source import Source, frames, printable
 from mn_dsmip.check.report.story import Span, bindings, seconds, spans
 from mn_dsmip.check.report.text import HEADINGS, NO_KEYS, NOTHING, WORDS
-from mn_dsmip.check.rules.coverage import FAILED, INVISIBLE, NOT_EXERCISED, PASSED, UNSEEN, WARNED, Covered, counted
+from mn_dsmip.check.rules import coverage as asked_for
+from mn_dsmip.check.rules.coverage import FAILED, Covered, counted
 from mn_dsmip.check.verdict import PASS, Record, Verdict
 
 HERE = Path(__file__).parent
 POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; form-action 'none'; script-src"
 MAX_ROWS = 500  # UEs in the table
-STATES = {FAILED: "fail", WARNED: "warning", PASSED: "pass", UNSEEN: "inconclusive"}
-STATES |= {NOT_EXERCISED: "note", INVISIBLE: "note"}
+STATES = {
+    FAILED: "fail", asked_for.WARNED: "warning", asked_for.PASSED: "pass", asked_for.UNSEEN: "inconclusive",
+    asked_for.NOT_EXERCISED: "note", asked_for.UNCHECKED: "note", asked_for.INVISIBLE: "note",
+}  # fmt: skip
 PHASE_TONES = {
     "Access": "access",
     "Home agent discovery": "discovery",
@@ -361,7 +364,7 @@ def _document(one: Covered) -> str:
 
 def _requirement(one: Covered) -> tuple[str, ...]:
     asked = one.requirement
-    told = asked.unseen or ", ".join(one.checks or asked.checked_by)
+    told = asked.unseen or asked.unchecked or ", ".join(one.checks or asked.checked_by)
     return (
         text(asked.ident),
         text(asked.clause.removeprefix(_document(one)).strip() or "–"),

@@ -17,7 +17,7 @@ import yaml
 
 FILE = Path(__file__).with_name("requirements.yaml")
 FAILED, WARNED, PASSED, UNSEEN = "failed", "with a warning", "passed", "not seen"
-NOT_EXERCISED, INVISIBLE = "not exercised", "not visible"
+NOT_EXERCISED, UNCHECKED, INVISIBLE = "not exercised", "not checked", "not visible"
 STATES = (FAILED, WARNED, PASSED, UNSEEN, NOT_EXERCISED)  # the first that one of its checks has is the requirement's
 OUTCOMES = {
     "violated": FAILED,
@@ -35,7 +35,10 @@ SOURCES = {"V": "TS 24.303", "S2": "TS 23.402", "RFC": "RFC", "U": "unconfirmed"
 
 @dataclass(frozen=True)
 class Requirement:
-    """One thing that is asked for, and what looks at it; `unseen` says why a trace cannot show it."""
+    """One thing that is asked for, and what looks at it.
+
+    `unseen` says why a trace cannot show it, `unchecked` why nothing looks at it although a trace could.
+    """
 
     ident: str
     clause: str
@@ -44,6 +47,7 @@ class Requirement:
     text: str
     checked_by: tuple[str, ...]
     unseen: str
+    unchecked: str
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def requirements() -> tuple[Requirement, ...]:
     return tuple(
         Requirement(
             row["id"], row["clause"], row["level"], row["tag"], row["text"],
-            tuple(row.get("checked_by", ())), row.get("unseen", ""),
+            tuple(row.get("checked_by", ())), row.get("unseen", ""), row.get("unchecked", ""),
         )
         for row in rows
     )  # fmt: skip
@@ -78,8 +82,8 @@ def coverage(rule_outcomes: Counter[tuple[str, str]], step_outcomes: Counter[tup
 
 
 def _covered(requirement: Requirement, states: dict[str, set[str]]) -> Covered:
-    if requirement.unseen:
-        return Covered(requirement, INVISIBLE, ())
+    if not requirement.checked_by:
+        return Covered(requirement, INVISIBLE if requirement.unseen else UNCHECKED, ())
     names = {check: states.get(check.rpartition(":")[2], set()) for check in requirement.checked_by}
     state = next((one for one in STATES if any(one in found for found in names.values())), NOT_EXERCISED)
     return Covered(requirement, state, tuple(name for name, found in names.items() if state in found))
@@ -93,7 +97,7 @@ def counted(covered: Iterable[Covered]) -> Counter[str]:
 def summary(covered: list[Covered]) -> str:
     """In one line."""
     counts = counted(covered)
-    told = ", ".join(f"{counts[state]} {state}" for state in (*STATES, INVISIBLE) if counts[state])
+    told = ", ".join(f"{counts[state]} {state}" for state in (*STATES, UNCHECKED, INVISIBLE) if counts[state])
     return f"{len(covered)} requirements: {told}"
 
 
@@ -103,7 +107,9 @@ def table() -> str:
     lines = []
     for one in rows:
         head = f"{one.ident:<6} {one.clause}: {one.text}" + (f" ({one.level})" if one.level else "")
-        what = f"not visible: {one.unseen}" if one.unseen else f"checked by {', '.join(one.checked_by)}"
+        what = f"checked by {', '.join(one.checked_by)}"
+        if not one.checked_by:
+            what = f"not visible: {one.unseen}" if one.unseen else f"not checked: {one.unchecked}"
         lines.append(f"{head}\n       {what}\n")
     visible = [one for one in rows if not one.unseen]
     checked = [one for one in visible if one.checked_by]

@@ -38,7 +38,7 @@ async function main() {
   });
   copy(wiregasm.FS, path.join(dissectors, "dsmip"), "/plugins/dsmip");
   wiregasm.FS.writeFile("/plugins/dsmip.lua", fs.readFileSync(path.join(dissectors, "dsmip.lua")));
-  copy(wiregasm.FS, configuration, "/home/web_user/.config/wireshark");
+  copy(wiregasm.FS, configuration, "/home" + "/web_user/.config/wireshark");
   if (!wiregasm.init()) throw new Error("Wireshark does not start");
   const file = "/uploads/" + path.basename(capture);
   wiregasm.FS.writeFile(file, fs.readFileSync(capture));
