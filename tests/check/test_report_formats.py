@@ -233,7 +233,7 @@ def test_formats_are_printed_or_written(bad: Case, tmp_path: Path, capsys: pytes
 
 
 def test_text_is_printed_beside_files(bad: Case, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    main([str(bad.capture), "--format", f"json={tmp_path / 'x.json'}"])
+    main([str(bad.capture), "--keys", str(bad.keys), "--format", f"json={tmp_path / 'x.json'}"])
     assert capsys.readouterr().out.startswith("FAIL  ")
 
 
