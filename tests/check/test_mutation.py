@@ -28,6 +28,9 @@ QUICK = (
 )
 # Rules that no change of one packet of these traces can break; tests of the rules build their messages
 BEYOND = {
+    "BRR-ANSWERED": "takes a Binding Refresh Request",
+    "HA-NEXT": "takes a second home agent and two attempts",
+    "DATA-HEADERS": "takes a header that a packet did not have",
     "BU-BACKOFF": "takes several updates without an answer",
     "BA-FINAL": "takes a refusal and an update after it",
     "BA-DUPLICATE": "takes an answer to a home address that is a duplicate, and another update",

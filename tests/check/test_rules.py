@@ -306,6 +306,12 @@ FAILURES = (
         22,
         "esp_sequence: expected not again the number of frame 16; actual 1",
     ),
+    Failure(
+        "DATA-HEADERS",
+        having(18, route_optimised=True),
+        18,
+        "route_optimised: expected none; actual home address option or type 2 routing header",
+    ),
     Failure("ESP-GAP", having(28, esp_sequence=9), 28, "esp_sequence: expected 3; actual 9"),
     Failure(
         "ICMP-LEAK",

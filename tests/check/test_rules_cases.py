@@ -220,6 +220,23 @@ BROKEN: dict[str, tuple[str, Edit, str]] = {
     "IKE-CHOICE": ("attach", change(kind("ike_sa_init", response=True), encryption=("DES",)), "DES"),
     "TS-NARROW": ("attach", change(kind("create_child_sa", response=True), ts_r=("::/0",)), "::/0"),
     "IKE-PORTS": ("attach", change(kind("ike_sa_init", response=False), destination_port=5000), "5000"),
+    "IKE-NONCE": ("attach", change(kind("ike_sa_init", response=True), nonce_size=8), "8"),
+    "CFG-SIZES": ("attach", change(last_answer, cfg_sizes=(17, 16, 4)), "17 octets"),
+    "EAP-ID": ("attach", change(kind("ike_auth", eap_code="response"), eap_id=77), "77"),
+    "BRR-ANSWERED": (
+        "refresh",
+        together(append(ANSWER, 1.0), moved(lambda one: one.content == "appended", kind="binding_refresh_request")),
+        "none",
+    ),
+    "HA-NEXT": (
+        "attach",
+        together(
+            change(kind("dns", response=True), addresses=("2001:db8:aaaa::1", "2001:db8:aaaa::2")),
+            drop(kind("ike_sa_init", response=True)),
+            add(kind("ike_sa_init", response=False), delay=5.0, spi_i="00000000000000aa"),
+        ),
+        "2001:db8:aaaa::1",
+    ),
     "HA-APN": ("attach", change(kind("dns"), name="internet.ha-apn.mnc01.mcc001.pub.3gppnetwork.org"), "mnc01."),
     "HA-BOTH": ("attach", change(kind("dns"), type="AAAA"), "AAAA"),
     "HA-FOUND": ("attach", change(kind("dns", response=True), addresses=("2001:db8:aaaa::77",)), "2001:db8:"),
@@ -245,6 +262,15 @@ BROKEN: dict[str, tuple[str, Edit, str]] = {
 }
 # What the shipped captures do not show: a trace that the rule passes.
 PASSING: dict[str, Edit] = {
+    "BRR-ANSWERED": together(
+        add(ANSWER), moved(lambda one: one.content == "1", kind="binding_refresh_request"),
+    ),
+    "HA-NEXT": together(
+        change(kind("dns", response=True), addresses=("2001:db8:aaaa::1", "2001:db8:aaaa::2")),
+        drop(kind("ike_sa_init", response=True)),
+        add(kind("ike_sa_init", response=False), delay=5.0, spi_i="00000000000000aa"),
+        moved(lambda one: one.text("spi_i") == "00000000000000aa", destination="2001:db8:aaaa::2"),
+    ),
     "BRI-REPEAT": add(INDICATION, delay=1.0),
     "BU-BACKOFF": add(UPDATE, delay=1.6, sequence=40000),
     "BA-DUPLICATE": together(
@@ -292,7 +318,7 @@ def test_the_order_of_payloads_does_not_matter(case: str, ident: str) -> None:
     """RFC 7296 2.5: payloads may come in any order, and so may notifications."""
 
     def backwards(messages: list[Message]) -> list[Message]:
-        names = ("payloads", "notify", "cfg_attributes")
+        names = ("payloads", "notify", "cfg_attributes", "cfg_sizes")
         return [
             replace(one, fields={**one.fields, **{name: one.items(name)[::-1] for name in names if one.items(name)}})
             for one in messages

@@ -34,7 +34,7 @@ _COLUMNS = """
     isakmp.delete.protoid isakmp.delete.spi isakmp.spinum isakmp.cfg.type isakmp.cfg.attr.type
     isakmp.cfg.attr.length isakmp.cfg.attr.value isakmp.ts.number isakmp.ts.type isakmp.ts.protoid
     isakmp.ts.start_port isakmp.ts.end_port isakmp.ts.start_ipv6 isakmp.ts.end_ipv6 isakmp.ts.start_ipv4
-    isakmp.ts.end_ipv4 eap.code eap.type eap.identity eap.aka.subtype eap.aka.subtype.type
+    isakmp.ts.end_ipv4 eap.code eap.id eap.type eap.identity eap.aka.subtype eap.aka.subtype.type
     eap.aka.notification_type
 """
 COLUMNS = tuple(_COLUMNS.split())

@@ -291,6 +291,8 @@ def _outer(headers: Headers, fields: Fields) -> None:
 def _data(packet: Packet, headers: Headers) -> Found:
     """A tunnelled packet, or a plain one."""
     fields: Fields = {"protected": headers.esp >= 0, "protocol": headers.next_header}
+    if "ipv6.opt.mipv6.home_address" in packet.cells or "ipv6.routing.mipv6.home_address" in packet.cells:
+        fields["route_optimised"] = True  # only between a mobile node and its correspondents (RFC 6275 6.3, 6.4)
     _outer(headers, fields)
     name = headers.kind
     if name in ("icmpv6", "icmp"):

@@ -29,7 +29,11 @@ _MOBILITY = (
     | _words(OPTION_FIELDS)
     | _words("protected mh_type header_length octets checksum_correct home_address_option type2_routing options")
 )
-_DATA = _EVERY | _OUTER | _words("protected protocol icmp_type icmp icmp_id icmp_sequence tcp tcp_ports tcp_sequence")
+_DATA = (
+    _EVERY
+    | _OUTER
+    | _words("protected route_optimised protocol icmp_type icmp icmp_id icmp_sequence tcp tcp_ports tcp_sequence")
+)
 _ERROR = _EVERY | _words(ERROR_FIELDS)
 _DISCOVERY = _EVERY | _OUTER | _words(DISCOVERY_FIELDS)
 

@@ -262,13 +262,14 @@ def _range(first: str, last: str) -> str:
 
 def _configuration(payload: Payload, columns: _Columns, fields: Fields) -> None:
     kind = columns.number("isakmp.cfg.type")
-    names, prefixes, lifetimes, servers, home_agents = [], [], [], [], []
+    names, sizes, prefixes, lifetimes, servers, home_agents = [], [], [], [], [], []
     left = payload.length - 2 * GENERIC_HEADER
     while left >= 4:  # octets of an attribute's type and length (RFC 7296 3.15.1)
         attribute, size = columns.number("isakmp.cfg.attr.type"), columns.number("isakmp.cfg.attr.length")
         left -= 4 + size
         value = columns.octets("isakmp.cfg.attr.value") if size else b""
         names.append(CONFIGURATION_ATTRIBUTES.get(attribute, attribute))
+        sizes.append(size)
         if attribute == MIP6_HOME_PREFIX and len(value) == MIP6_HOME_PREFIX_SIZE:
             lifetimes.append(int.from_bytes(value[:4], "big"))
             prefixes.append(prefix(value[4:20], value[20]))
@@ -277,7 +278,7 @@ def _configuration(payload: Payload, columns: _Columns, fields: Fields) -> None:
         elif attribute == HOME_AGENT_ADDRESS:  # IPv6, and IPv4 behind it (TS 24.302 8.2.4.1)
             home_agents += [text for part in (value[:16], value[16:]) if (text := address(part))]
     fields["cfg_type"] = CONFIGURATION_TYPES.get(kind, kind)
-    fields["cfg_attributes"] = tuple(names)
+    fields["cfg_attributes"], fields["cfg_sizes"] = tuple(names), tuple(sizes)
     fields["home_prefixes"] = tuple(prefixes)
     fields["home_prefix_lifetimes"] = tuple(lifetimes)
     fields["cfg_dns_servers"] = tuple(servers)
@@ -287,6 +288,7 @@ def _configuration(payload: Payload, columns: _Columns, fields: Fields) -> None:
 def _eap(_: Payload, columns: _Columns, fields: Fields) -> None:
     """EAP-AKA's attributes by name; a notification's number has its S and P bits with it (RFC 4187 10.19)."""
     code = columns.number("eap.code")
+    fields["eap_id"] = columns.number("eap.id")
     fields["eap_code"] = EAP_CODES.get(code, code)
     if text := columns.text("eap.type"):
         method = number_of(text)
@@ -302,6 +304,10 @@ def _eap(_: Payload, columns: _Columns, fields: Fields) -> None:
                 fields["eap_notification"] = number_of(notification)
 
 
+def _nonce(payload: Payload, _: _Columns, fields: Fields) -> None:
+    fields["nonce_size"] = payload.length - GENERIC_HEADER
+
+
 _READERS: dict[int, Callable[[Payload, _Columns, Fields], None]] = {
     33: _security_association,
     34: _key_exchange,
@@ -309,6 +315,7 @@ _READERS: dict[int, Callable[[Payload, _Columns, Fields], None]] = {
     36: _identity,
     37: _certificate,
     39: _authentication,
+    40: _nonce,
     42: _delete,
     44: _selectors,
     45: _selectors,
@@ -320,5 +327,6 @@ IKE_FIELDS = """
     nat_detection redirect_to redirect_nonce redirected_from proposals sa_protocol spis suites encryption dh_groups
     dh_group id_i_type id_i id_r_type id_r certificate_encoding auth_method delete deleted_spis ts_i ts_i_protocols
     ts_i_ports ts_r ts_r_protocols ts_r_ports cfg_type cfg_attributes home_prefixes home_prefix_lifetimes
-    cfg_dns_servers home_agent_addresses eap_code eap_type eap_identity eap_subtype eap_attributes eap_notification
+    cfg_dns_servers home_agent_addresses cfg_sizes nonce_size eap_code eap_id eap_type eap_identity eap_subtype
+    eap_attributes eap_notification
 """

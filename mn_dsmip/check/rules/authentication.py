@@ -12,6 +12,8 @@ from mn_dsmip.check.session import Session, within
 SIGNATURES = ("RSA", "ECDSA_256", "ECDSA_384", "ECDSA_521", "SIGNATURE")
 INIT = ("SA", "KE", "Nonce")
 CHILD = ("SA", "TSi", "TSr")
+NONCE_SIZES = range(16, 257)  # octets
+CFG_SIZES = {"MIP6_HOME_PREFIX": (21,), "HOME_AGENT_ADDRESS": (16, 20), "INTERNAL_IP6_ADDRESS": (17,)}
 SINGLE = ("SA", "KE", "Nonce", "IDi", "IDr", "AUTH", "TSi", "TSr", "EAP", "CP", "SK")
 
 
@@ -247,3 +249,36 @@ def request_ports(session: Session) -> Iterator[Check]:
         if message.is_ike and message.flag("from_initiator") and message.get("destination_port") is not None:
             port = message.number("destination_port")
             yield check(message, "destination_port", "500 or 4500", port, holds=port in (500, 4500))
+
+
+@rule("IKE-NONCE", "RFC 7296 2.10, 3.9", "nonces have 16 to 256 octets", sees="ike")
+def nonce_size(session: Session) -> Iterator[Check]:
+    """Shorter ones can be guessed, and with them the keys."""
+    for message in session.messages:
+        if message.is_ike and message.get("nonce_size") is not None:
+            size = message.number("nonce_size")
+            yield check(message, "nonce_size", "16 to 256", size, holds=size in NONCE_SIZES)
+
+
+@rule("CFG-SIZES", "RFC 5026 8.2, RFC 7296 3.15.1, TS 24.302 8.2.4.1", "attributes have their sizes", sees="ike")
+def attribute_sizes(session: Session) -> Iterator[Check]:
+    """An attribute of a request may be empty; a home prefix has 21 octets, a home agent's addresses 16 or 20."""
+    for message in session.of("ike_auth"):
+        for name, size in zip(message.items("cfg_attributes"), message.numbers("cfg_sizes"), strict=False):
+            if name in CFG_SIZES:
+                allowed = CFG_SIZES[str(name)] + ((0,) if message.get("cfg_type") == "request" else ())
+                expected = f"{name} of {' or '.join(map(str, allowed))} octets"
+                yield check(message, "cfg_sizes", expected, f"{size} octets", holds=size in allowed)
+
+
+@rule("EAP-ID", "RFC 3748 4.1, 4.2", "an EAP response has the identifier of its request", sees="ike")
+def eap_identifier(session: Session) -> Iterator[Check]:
+    """And so has what ends the conversation, with the identifier of the last response."""
+    for messages in _attempts(session).values():
+        asked: int | None = None
+        for message in messages:
+            code, number = message.get("eap_code"), message.number("eap_id")
+            if code == "request":
+                asked = number
+            elif code is not None and asked is not None:
+                yield check(message, "eap_id", asked, number, holds=number == asked)

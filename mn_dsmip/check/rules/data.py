@@ -138,3 +138,12 @@ def _while_bound(session: Session, message: Message) -> bool:
     return any(
         start.frame < message.frame and (end is None or message.frame < end.frame) for start, end in session.bound
     )
+
+
+@rule("DATA-HEADERS", "TS 24.303 4.1, RFC 6275 6.3, 6.4", "user data carries no mobility headers")
+def no_headers_on_data(session: Session) -> Iterator[Check]:
+    """Home address option and type 2 routing header on data mean route optimisation, which S2c does not have."""
+    for message in session.of("plain", "tunnelled"):
+        optimised = message.flag("route_optimised")
+        found = "home address option or type 2 routing header" if optimised else "none"
+        yield check(message, "route_optimised", "none", found, holds=not optimised)

@@ -86,3 +86,25 @@ def dns_answered(session: Session) -> Iterator[Check]:
         if message.flag("response") and "ha-apn" in message.text("name"):
             code = message.number("rcode")
             yield check(message, "rcode", 0, code, holds=code == 0)
+
+
+@rule("HA-NEXT", "RFC 5026 5.1.2", "after one that is silent the next home agent is tried", severity="warning")
+def next_home_agent(session: Session) -> Iterator[Check]:
+    """A UE that knows several asks each of them before it asks one again."""
+    known: list[str] = []
+    asked: dict[str, Message] = {}
+    answered: set[str] = set()
+    for message in session.messages:
+        if message.kind == "dns" and message.flag("response"):
+            known += [str(one) for one in message.items("addresses") if str(one) not in known]
+        elif message.kind == "ike_sa_init" and message.flag("response"):
+            answered.add(message.source)
+        elif message.kind == "ike_sa_init":
+            same = [one for one in known if (":" in one) == (":" in message.destination)]
+            before = asked.get(message.destination)
+            again = before is not None and before.text("spi_i") != message.text("spi_i")
+            untried = [one for one in same if one not in asked]
+            if len(same) > 1 and asked and not answered:
+                text = f"one of {', '.join(untried)}" if untried else "any"
+                yield check(message, "destination", text, message.destination, holds=not (again and untried))
+            asked[message.destination] = message

@@ -61,3 +61,12 @@ def binding_error(session: Session) -> Iterator[Check]:
     """A Binding Error says that the home agent has no binding for a home address, or does not know a message."""
     for message in session.of("binding_error"):
         yield check(message, "status", "no Binding Error", message.number("status"), holds=False)
+
+
+@rule("BRR-ANSWERED", "RFC 6275 6.1.2", "a refresh request is followed", severity="warning", sees="mobility")
+def refresh_requested(session: Session) -> Iterator[Check]:
+    """A Binding Refresh Request asks the UE to send a Binding Update before the binding ends."""
+    for request in session.of("binding_refresh_request"):
+        update = next((one for one in session.of("binding_update") if one.frame > request.frame), None)
+        found = f"frame {update.frame}" if update else "none"
+        yield check(request, "frame", "a Binding Update after it", found, holds=update is not None)
