@@ -12,7 +12,16 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 MARKED_PARTS = {"kernel_lane": "kernel lane", "mininet": "topologies", "root": "agents in namespaces"}
-PARTS = ("lint", "unit", "simulated pairs", "agents in namespaces", "topologies", "kernel lane", "packaging")
+PARTS = (
+    "lint",
+    "unit",
+    "simulated pairs",
+    "agents in namespaces",
+    "independent peers",
+    "topologies",
+    "kernel lane",
+    "packaging",
+)
 PART = pytest.StashKey[str]()
 REQUIRE_ALL = os.environ.get("MN_DSMIP_REQUIRE") == "all"
 
@@ -89,6 +98,8 @@ def _part(item: pytest.Item) -> str:
     folder = item.path.relative_to(ROOT / "tests").parts[0]
     if folder in ("lint", "packaging"):
         return folder
+    if folder == "interop":
+        return "independent peers"
     marked = [part for marker, part in MARKED_PARTS.items() if item.get_closest_marker(marker)]
     return marked[0] if marked else {"engine": "simulated pairs"}.get(folder, "unit")
 
