@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-.PHONY: help demo test bench lint setup clean
+.PHONY: help demo test interop bench lint setup clean
 
 help:
 	@echo 'sudo make demo    set up, bootstrap a UE over S2c in Mininet, judge the trace'
 	@echo 'sudo make test    set up, run every test'
+	@echo 'sudo make interop set up, meet strongSwan, hostapd and eapol_test, print what works with them'
 	@echo 'sudo make bench   set up, measure speed and size'
 	@echo 'sudo make setup   install what is missing for all of these'
 	@echo 'make lint         style, types and layers (after a set-up)'
@@ -15,6 +16,9 @@ demo:
 
 test:
 	@scripts/test
+
+interop:
+	@scripts/interop
 
 bench:
 	@scripts/setup test
