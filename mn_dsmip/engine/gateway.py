@@ -17,11 +17,13 @@ from typing import Any
 
 from ..crypto.aka import AuthenticationCentre
 from ..crypto.esp import EspError
+from ..wire.ip import Ipv6Packet
 from .base import Datagram, Event, Random, UdpDatagram, earliest
 from .effects import LeaseChanged
 from .gateway_network import GatewayNetwork
 from .gateway_policy import GatewayPolicy, PolicyConfig, holder_of
 from .ike.events import ChildSaClosed, ChildSaEstablished, IkeSaClosed, IkeSaEstablished, ResponderConfig
+from .ike.path import holds_esp
 from .ike.responder import IkeResponder
 from .leases import Holder
 from .mip.config import HomeAgentConfig
@@ -64,7 +66,9 @@ class Gateway:
         self.home_agent = HomeAgent(replace(config.home_agent, max_lifetime=lifetime), self.policy.leases)
         self._own = config.policy.home_agent.packed
         ipv4_reporter = config.ipv4_address.packed if config.ipv4_address else IPV4_REPORTER
-        self.network = GatewayNetwork(self._own, ipv4_reporter, random, self.counters, config.link_mtu)
+        self.network = GatewayNetwork(
+            self._own, ipv4_reporter, random, self.counters, config.link_mtu, lambda name: self.ike.sessions[name].path
+        )
         self._sessions: dict[Holder, bytes] = {}
         self._holders: dict[bytes, Holder] = {}
         self._authorizations: dict[bytes, Authorization] = {}  # by inbound SPI
@@ -103,9 +107,10 @@ class Gateway:
             "home_agent": str(self.config.policy.home_agent),
             "sessions": len(self._holders),
             "bindings": bindings,
+            "protected_user_planes": self.network.user_plane.protected_sessions(),
             "packets": {
-                "up": sum(each["packets"]["up"] for each in bindings),
-                "down": sum(each["packets"]["down"] for each in bindings),
+                "up": sum(each["packets"]["up"] for each in bindings) + self.network.user_plane.packets_up,
+                "down": sum(each["packets"]["down"] for each in bindings) + self.network.user_plane.packets_down,
             },
             "counters": dict(sorted(self.counters.items())),
         }
@@ -133,11 +138,12 @@ class Gateway:
         if received is None:
             return
         if isinstance(received, UdpDatagram):
-            self.ike.receive_datagram(received, now)
+            if holds_esp(received):
+                self._receive_in_udp(received, now)
+            else:
+                self.ike.receive_datagram(received, now)
         else:
-            opened = open_mobility(self.network.database, received, False, self.counters)
-            if opened is not None:
-                self._receive_mobility(*opened, now)
+            self._receive_esp(received, now)
         self._settle(now)
 
     def next_timer(self) -> float | None:
@@ -168,6 +174,24 @@ class Gateway:
         return events
 
     # --- signalling
+
+    def _receive_esp(self, packet: Ipv6Packet, now: float) -> None:
+        """User traffic or mobility signalling, as the SA says."""
+        pair = self.network.database.inbound(packet.payload[:4])
+        if pair is not None and not pair.child.transport:
+            self.network.open(pair, packet.payload, packet.traffic_class)
+        elif (opened := open_mobility(self.network.database, packet, False, self.counters)) is not None:
+            self._receive_mobility(*opened, now)
+
+    def _receive_in_udp(self, datagram: UdpDatagram, now: float) -> None:
+        """User traffic only: RFC 4877 has no UDP around its transport mode."""
+        pair = self.network.database.inbound(datagram.payload[:4])
+        if pair is None:
+            self.counters["esp-unknown-spi"] += 1
+        elif pair.child.transport:
+            self.counters["esp-transport-in-udp"] += 1
+        else:
+            self.network.open(pair, datagram.payload, 0)
 
     def _receive_mobility(self, pair: EspPair, packet: MobilityPacket, now: float) -> None:
         authorization = self._authorizations.get(pair.inbound.spi)
@@ -226,7 +250,7 @@ class Gateway:
         if old is not None:
             self._holders.pop(old, None)
             self.home_agent.withdraw(holder, now)
-            self.network.database.remove_session(old)
+            self._remove_children(old)
             self.ike.delete(old, now, "a newer IKE SA of the same subscriber and APN replaces it")
         prefix = self.policy.leases.prefixes[holder[1]].held_by(holder)
         if prefix is not None:
@@ -235,9 +259,13 @@ class Gateway:
     def _child_established(self, event: ChildSaEstablished, now: float) -> None:
         holder = self._holders.get(event.session)
         prefix = self.policy.leases.prefixes[holder[1]].held_by(holder) if holder else None
-        if holder is None or prefix is None:
+        if holder is None or (prefix is None and event.child.transport):
             return
         self.network.database.add(event.session, event.child, event.standby)
+        if not event.child.transport:
+            self.network.user_plane.protect(event.session, prefix, self.policy.leases.ipv4_of(holder))
+            return
+        assert prefix is not None
         selected = event.child.remote[0]
         assert isinstance(selected.start, IPv6Address) and isinstance(selected.end, IPv6Address)
         selector = next(iter(summarize_address_range(selected.start, selected.end)))
@@ -248,11 +276,17 @@ class Gateway:
     def _child_closed(self, event: ChildSaClosed, now: float) -> None:
         self.network.database.remove(event.inbound_spi)
         self._authorizations.pop(event.inbound_spi, None)
+        if not self.network.database.tunnels(event.session):
+            self.network.user_plane.forget(event.session)
+
+    def _remove_children(self, session: bytes) -> None:
+        self.network.database.remove_session(session)
+        self.network.user_plane.forget(session)
 
     def _session_closed(self, event: IkeSaClosed, now: float) -> None:
         """The PDN connection is over: binding, SAs and, after the grace, the leases (RR-7, X-6)."""
         holder = self._holders.pop(event.session, None)
-        self.network.database.remove_session(event.session)
+        self._remove_children(event.session)
         if holder is None or self._sessions.get(holder) != event.session:
             return
         del self._sessions[holder]

@@ -4,26 +4,42 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv6Address
 
+from ..crypto.esp import EspError
 from ..wire.ip import ESP, IPIP, IPV6_HEADER, IPV6_IN, Ipv6Packet
 from .base import Datagram, Random, Side, UdpDatagram
+from .ike.path import NAT_T_PORT, Path
 from .mip.events import Binding
-from .protection import EspDatabase
+from .protection import EspDatabase, EspPair
 from .stack import PathError, Stack
 from .tunnel import Tunnel, inner_destination, inner_source, is_inner, is_tunnelled, may_travel, take_congestion
 from .tunnel_errors import TunnelErrors, quoted_inner
+from .user_plane import Ends, UserPlane
 
 
 class GatewayNetwork:
-    """One home agent address ``own`` and a tunnel for each binding; packets to send gather in ``out``."""
+    """One home agent address ``own`` and a tunnel for each binding; packets to send gather in ``out``.
 
-    def __init__(self, own: bytes, ipv4_reporter: bytes, random: Random, counters: Counter[str], link_mtu: int) -> None:
+    ``path_of`` tells where IKE reaches the peer of a session: there go ESP tunnels of peers without a binding.
+    """
+
+    def __init__(
+        self,
+        own: bytes,
+        ipv4_reporter: bytes,
+        random: Random,
+        counters: Counter[str],
+        link_mtu: int,
+        path_of: Callable[[bytes], Path],
+    ) -> None:
         self.counters = counters
         self.out: list[Datagram] = []
         self.database = EspDatabase(random)
+        self.user_plane = UserPlane(self.database, counters)
         self.stack = Stack(random, counters, link_mtu)
+        self._path_of = path_of
         self._own = own
         self._errors = TunnelErrors(counters, ipv4_reporter)
         self._by_prefix: dict[bytes, Tunnel] = {}
@@ -93,15 +109,39 @@ class GatewayNetwork:
             self.counters["home-not-tunnelled"] += 1  # the kernel's own listener reports and solicitations
             return
         tunnel = self._by_prefix.get(packet[24:32]) if version == 6 else self._by_ipv4.get(packet[16:20])
-        if tunnel is None or not tunnel.holds(packet, inner_destination(packet)):
+        pair = self.user_plane.outbound(packet)
+        if pair is not None:
+            self._seal(pair, tunnel, packet, now)
+        elif tunnel is None or not tunnel.holds(packet, inner_destination(packet)):
             self.counters["home-not-bound"] += 1
             self._give_back(self._errors.unreachable(packet, self._own, now))
-            return
-        admitted, error = self._errors.admit(packet, self._tunnel_mtu(tunnel, now), self._own, now)
-        if admitted:
+        elif self._admit(packet, self._tunnel_mtu(tunnel, now), now):
             self.leave(self.stack.send(tunnel.wrap_down(packet), now))
-        else:
+
+    def _admit(self, packet: bytes, mtu: int, now: float) -> bool:
+        """Whether an inner packet may go on; if not, its source hears why."""
+        admitted, error = self._errors.admit(packet, mtu, self._own, now)
+        if not admitted:
             self._give_back(error)
+        return admitted
+
+    def _seal(self, pair: EspPair, tunnel: Tunnel | None, packet: bytes, now: float) -> None:
+        """Through a user-plane child SA: to the care-of address, or to where IKE reaches a peer without a binding."""
+        path = self._path_of(pair.session)
+        peer = tunnel.care_of if tunnel else path.remote.packed
+        in_udp = path.local_port == NAT_T_PORT and peer == path.remote.packed
+        ends = Ends(self._own, peer, (path.local_port, path.remote_port) if in_udp else None)
+        if self._admit(packet, self.stack.path_mtu(peer, now) - ends.overhead(pair), now):
+            try:
+                self.leave(self.stack.send(self.user_plane.seal(pair, packet, ends), now))
+            except EspError as refused:
+                self.counters[refused.reason] += 1
+
+    def open(self, pair: EspPair, sealed: bytes, traffic_class: int) -> None:
+        """Forward what a user-plane child SA brings."""
+        inner = self.user_plane.open(pair, sealed, traffic_class)
+        if inner is not None:
+            self.out.append(Datagram(Side.HOME, inner))
 
     def _tunnel_mtu(self, tunnel: Tunnel, now: float) -> int:
         return self.stack.path_mtu(tunnel.care_of, now) - IPV6_HEADER
@@ -119,6 +159,8 @@ class GatewayNetwork:
             self.counters["tunnel-inner-source"] += 1
         elif tunnel.care_of != outer_source:
             self.counters["tunnel-source"] += 1
+        elif self.user_plane.protects_source(inner):
+            self.counters["tunnel-unprotected"] += 1
         elif (marked := take_congestion(inner, traffic_class)) is None:
             self.counters["tunnel-congestion"] += 1
         else:

@@ -10,11 +10,12 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from ..crypto.aka import AuthenticationCentre, Subscriber
 from ..wire.ikev2_numbers import CfgAttribute, CfgType, NotifyType
 from ..wire.ikev2_payloads import Attribute, Configuration, HomePrefix
+from ..wire.ip import MOBILITY_HEADER
 from ..wire.mobility import IPv4Status
 from .base import Random
 from .ike.aka_common import AKA, AKA_PRIME
 from .ike.aka_server import AkaServer
-from .ike.child import mobility_selector, narrow
+from .ike.child import address_selector, mobility_selector, narrow
 from .ike.eap_method import EapMethod, imsi_of
 from .ike.events import Refusal, Selectors
 from .ike.policy import Peer
@@ -89,6 +90,11 @@ class Leases:
         if wanted is not None and wanted != address:
             return IPv4Status.INCORRECT_IPV4_HOME_ADDRESS
         return address
+
+    def ipv4_of(self, holder: Holder) -> IPv4Address | None:
+        """The IPv4 home address that ``holder`` has now."""
+        pool = self.ipv4.get(holder[1])
+        return pool.held_by(holder) if pool else None
 
     def release(self, holder: Holder) -> None:
         """Both the prefix and the address are free again."""
@@ -169,8 +175,11 @@ class GatewayPolicy:
         )
 
     def narrow(self, peer: Peer, asked: Selectors) -> Selectors | Refusal:
-        """Mobility signalling between the peer's own prefix and this home agent, in transport mode; nothing else."""
-        prefix = self.leases.prefixes[peer.apn or ""].held_by(holder_of(peer)) if peer.apn else None
+        """Signalling between the peer's own prefix and this home agent, in transport mode; all else in tunnel mode."""
+        holder = holder_of(peer)
+        prefix = self.leases.prefixes[peer.apn].held_by(holder) if peer.apn else None
+        if not asked.transport and any(each.protocol != MOBILITY_HEADER for each in asked.remote):
+            return self._narrow_user_plane(prefix, self.leases.ipv4_of(holder), asked)
         if prefix is None:
             return Refusal(
                 NotifyType.TS_UNACCEPTABLE, "the peer has no home network prefix whose signalling to protect"
@@ -183,6 +192,20 @@ class GatewayPolicy:
         if not asked.transport:
             return Refusal(NotifyType.NO_PROPOSAL_CHOSEN, "mobility signalling is protected in transport mode")
         return Selectors(local, remote, transport=True)
+
+    def _narrow_user_plane(
+        self, prefix: IPv6Network | None, ipv4: IPv4Address | None, asked: Selectors
+    ) -> Selectors | Refusal:
+        """Any traffic of the peer's home addresses (RFC 4877 6, TS 23.402 6.3: a UE may want its user plane sealed)."""
+        homes = [address_selector(prefix[0], prefix[-1])] if prefix else []
+        homes += [address_selector(ipv4, ipv4)] if ipv4 else []
+        remote = narrow(asked.remote, homes)
+        versions = {each.start.version for each in remote}
+        local = tuple(each for each in asked.local if each.start.version in versions)
+        if not remote or not local:
+            known = " and ".join(map(str, filter(None, (prefix, ipv4)))) or "none: it has asked for no address"
+            return Refusal(NotifyType.TS_UNACCEPTABLE, f"the selectors are not of the peer's home addresses ({known})")
+        return Selectors(local, remote, transport=False)
 
 
 def _home_addresses(request: Configuration) -> list[bytes]:

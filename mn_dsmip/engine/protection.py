@@ -85,11 +85,15 @@ class EspDatabase:
         waiting = None
         for pair in reversed(self._sessions.get(session, ())):
             child = pair.child
-            if _allows(child.local, local, mh_type) and _allows(child.remote, remote, mh_type):
+            if child.transport and _allows(child.local, local, mh_type) and _allows(child.remote, remote, mh_type):
                 if not pair.standby:
                     return pair
                 waiting = waiting or pair
         return waiting
+
+    def tunnels(self, session: bytes) -> list[EspPair]:
+        """The session's child SAs in tunnel mode, newest first: those of the user plane."""
+        return [pair for pair in reversed(self._sessions.get(session, ())) if not pair.child.transport]
 
 
 def _allows(selectors: Iterable[TrafficSelector], address: IPv6Address, mh_type: int) -> bool:

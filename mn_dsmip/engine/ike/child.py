@@ -23,6 +23,7 @@ from ...wire.ikev2_payloads import (
     TrafficSelectorsResponder,
 )
 from ...wire.ip import MOBILITY_HEADER
+from ..base import IPAddress
 from .events import ChildSa, ChildSaEstablished, ChildSaFailed, EspKeysDerived, Refusal, Selectors
 from .informational import DeleteChildTask
 from .proposals import Chosen, Profile, build_proposals, check_answer, choose, none_acceptable
@@ -43,6 +44,11 @@ ALL_PORTS = (0, 0xFFFF)
 def mobility_selector(low: IPv6Address, high: IPv6Address | None = None) -> TrafficSelector:
     """All Mobility Header types between ``low`` and ``high`` (RFC 4877 7.1); room for revocation (RFC 5846 6.1)."""
     return TrafficSelector(MOBILITY_HEADER, *ALL_PORTS, low, high or low)
+
+
+def address_selector(low: IPAddress, high: IPAddress) -> TrafficSelector:
+    """All traffic of the addresses between ``low`` and ``high``."""
+    return TrafficSelector(0, *ALL_PORTS, low, high)
 
 
 def narrow(asked: Iterable[TrafficSelector], allowed: Iterable[TrafficSelector]) -> tuple[TrafficSelector, ...]:

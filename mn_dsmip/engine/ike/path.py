@@ -17,6 +17,12 @@ NON_ESP_MARKER = bytes(4)
 """In front of IKE messages on port 4500 (RFC 3948 2.2)."""
 
 
+def holds_esp(datagram: UdpDatagram) -> bool:
+    """Whether a datagram of port 4500 is ESP, neither IKE nor a keepalive (RFC 3948 2.1 to 2.3)."""
+    ports = (datagram.source_port, datagram.destination_port)
+    return NAT_T_PORT in ports and datagram.payload != KEEPALIVE and not datagram.payload.startswith(NON_ESP_MARKER)
+
+
 class Path(NamedTuple):
     """Where the peer is, and where we are."""
 
