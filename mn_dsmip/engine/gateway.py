@@ -254,7 +254,7 @@ class Gateway:
             self.ike.delete(old, now, "a newer IKE SA of the same subscriber and APN replaces it")
         prefix = self.policy.leases.prefixes[holder[1]].held_by(holder)
         if prefix is not None:
-            self._events.append(LeaseChanged(*holder, prefix, None))
+            self._events.append(LeaseChanged(*holder, prefix, self.policy.leases.ipv4_of(holder)))
 
     def _child_established(self, event: ChildSaEstablished, now: float) -> None:
         holder = self._holders.get(event.session)
@@ -311,7 +311,7 @@ class Gateway:
         assert isinstance(event.owner, tuple)
         if event.owner not in self._sessions:
             self.policy.leases.release(event.owner)
-        elif event.owner[1] in self.policy.leases.ipv4:
+        elif event.owner[1] in self.policy.leases.ipv4 and event.owner not in self.policy.leases.configured:
             self.policy.leases.ipv4[event.owner[1]].release(event.owner)
 
 

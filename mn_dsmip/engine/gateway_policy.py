@@ -22,6 +22,10 @@ from .ike.policy import Peer
 from .leases import HOME_PREFIX_LENGTH, Holder, Pool, address_pool, prefix_pool
 from .mip.events import Owner
 
+_HOMES = frozenset(
+    (CfgAttribute.MIP6_HOME_PREFIX, CfgAttribute.INTERNAL_IP6_ADDRESS, CfgAttribute.INTERNAL_IP4_ADDRESS)
+)
+
 
 @dataclass(frozen=True)
 class Subscription:
@@ -69,6 +73,8 @@ class Leases:
         fixed4 = [each.ipv4 for each in static if each.ipv4]
         self.prefixes: dict[str, Pool[IPv6Network]] = {}
         self.ipv4: dict[str, Pool[IPv4Address]] = {}
+        self.configured: set[Holder] = set()
+        """Whose IPv4 home address was given in IKE: it lasts as long as the IKE SA, binding or not."""
         shared: dict[IPv6Network, Pool[IPv6Network]] = {}
         shared4: dict[IPv4Network, Pool[IPv4Address]] = {}
         for apn, pools in config.apns.items():  # APNs with the same network have one pool of it
@@ -99,6 +105,7 @@ class Leases:
     def release(self, holder: Holder) -> None:
         """Both the prefix and the address are free again."""
         self.prefixes[holder[1]].release(holder)
+        self.configured.discard(holder)
         if holder[1] in self.ipv4:
             self.ipv4[holder[1]].release(holder)
 
@@ -147,21 +154,47 @@ class GatewayPolicy:
         return Refusal(NotifyType.AUTHENTICATION_FAILED, reason)
 
     def assign(self, peer: Peer, request: Configuration | None) -> Configuration | Refusal | None:
-        """One home network prefix, and DNS servers (S-7, S-8, S-11)."""
+        """One home network prefix, or addresses for peers that ask for those, and DNS servers (S-7, S-8, S-11)."""
         if request is None or request.cfg_type != CfgType.REQUEST:
             return None
         asked = {each.type for each in request.attributes}
-        attributes: list[Attribute] = []
-        if CfgAttribute.MIP6_HOME_PREFIX in asked:
-            prefix = self.prefix_of(peer, request)
-            if prefix is None:
-                reason = f"no home network prefix is left for APN {peer.apn}"
-                return Refusal(NotifyType.INTERNAL_ADDRESS_FAILURE, reason)
-            value = HomePrefix(self.config.prefix_lifetime, prefix.network_address, HOME_PREFIX_LENGTH)
-            attributes.append(Attribute(CfgAttribute.MIP6_HOME_PREFIX, value.build()))
+        given = self._ipv6_home(peer, request, asked) + self._ipv4_home(peer, request, asked)
+        wanted = asked & _HOMES
+        if wanted and not given:
+            names = " or ".join(CfgAttribute(each).name for each in sorted(wanted))
+            reason = f"no home network prefix or address is left for APN {peer.apn} ({names} was asked for)"
+            return Refusal(NotifyType.INTERNAL_ADDRESS_FAILURE, reason)
         if CfgAttribute.INTERNAL_IP6_DNS in asked:
-            attributes += [Attribute(CfgAttribute.INTERNAL_IP6_DNS, each.packed) for each in self.config.dns]
-        return Configuration(CfgType.REPLY, tuple(attributes))
+            given += [Attribute(CfgAttribute.INTERNAL_IP6_DNS, each.packed) for each in self.config.dns]
+        return Configuration(CfgType.REPLY, tuple(given))
+
+    def _ipv6_home(self, peer: Peer, request: Configuration, asked: set[int]) -> list[Attribute]:
+        """The prefix; an address out of it for peers that know no more than RFC 7296 3.15.1."""
+        if not asked & {CfgAttribute.MIP6_HOME_PREFIX, CfgAttribute.INTERNAL_IP6_ADDRESS}:
+            return []
+        prefix = self.prefix_of(peer, request)
+        if prefix is None:
+            return []
+        if CfgAttribute.MIP6_HOME_PREFIX in asked:
+            value = HomePrefix(self.config.prefix_lifetime, prefix.network_address, HOME_PREFIX_LENGTH)
+            return [Attribute(CfgAttribute.MIP6_HOME_PREFIX, value.build())]
+        named = (IPv6Address(value[:16]) for value in _home_addresses(request))
+        address = next((each for each in named if each in prefix and each != prefix[0]), prefix[1])
+        return [Attribute(CfgAttribute.INTERNAL_IP6_ADDRESS, address.packed + bytes((HOME_PREFIX_LENGTH,)))]
+
+    def _ipv4_home(self, peer: Peer, request: Configuration, asked: set[int]) -> list[Attribute]:
+        """The IPv4 home address, for peers that ask here and not in a Binding Update; the one that fits, if named."""
+        if CfgAttribute.INTERNAL_IP4_ADDRESS not in asked:
+            return []
+        holder = holder_of(peer)
+        address = self.leases.assign(holder, None)
+        if isinstance(address, IPv4Status):
+            return []
+        self.leases.configured.add(holder)
+        given = [Attribute(CfgAttribute.INTERNAL_IP4_ADDRESS, address.packed)]
+        if CfgAttribute.INTERNAL_IP4_NETMASK in asked:
+            given.append(Attribute(CfgAttribute.INTERNAL_IP4_NETMASK, b"\xff\xff\xff\xff"))
+        return given
 
     def prefix_of(self, peer: Peer, request: Configuration) -> IPv6Network | None:
         """The prefix that the peer holds, or one out of the pool: that of the address it names, if it can be (S-17)."""
