@@ -110,9 +110,9 @@ class Ends(NamedTuple):
     def wrap(self, sealed: bytes, traffic_class: int) -> bytes:
         """The outer packet."""
         if self.ports is None:
-            return ipv6_packet(self.own, self.peer, ESP, sealed, traffic_class)
+            return ipv6_packet(self.own, self.peer, ESP, sealed, traffic_class=traffic_class)
         body = udp_payload(self.own, self.ports[0], self.peer, self.ports[1], sealed)
-        return ipv6_packet(self.own, self.peer, UDP, body, traffic_class)
+        return ipv6_packet(self.own, self.peer, UDP, body, traffic_class=traffic_class)
 
 
 class UserPlane:

@@ -21,7 +21,7 @@ from mn_dsmip.engine.stack import Stack
 from mn_dsmip.engine.user_plane import Ends, Flow, flow_of, selects
 from mn_dsmip.wire.icmpv6 import IcmpV6
 from mn_dsmip.wire.ikev2_payloads import TrafficSelector
-from mn_dsmip.wire.ip import ESP, ICMPV6, IPV6_IN, UDP, Ipv6Packet, ipv6_packet, parse_ipv6, udp_payload
+from mn_dsmip.wire.ip import ESP, HOP_LIMIT, ICMPV6, IPV6_IN, UDP, Ipv6Packet, ipv6_packet, parse_ipv6, udp_payload
 from tests.engine.ike_pair import PSK, initiator_config, seeded
 
 OWN, PEER, CORRESPONDENT = (IPv6Address(each) for each in ("2001:db8:aaaa::1", "2001:db8:f:1::7", "2001:db8:c::80"))
@@ -41,6 +41,8 @@ class RemotePeer:
         self.stack = Stack(seeded("stack"), self.ike.counters)
         self.now = 0.0
         self.happened: list[Event] = []
+        self.packets: list[bytes] = []
+        """What the gateway sent."""
         self.home: list[bytes] = []
         """Inner packets that the gateway forwarded."""
         self.sealed: list[Ipv6Packet | UdpDatagram] = []
@@ -72,6 +74,7 @@ class RemotePeer:
             if datagram.side == Side.HOME:
                 self.home.append(datagram.packet)
                 continue
+            self.packets.append(datagram.packet)
             received = self.stack.receive(datagram.packet, PEER.packed, self.now)
             if isinstance(received, UdpDatagram) and not holds_esp(received):
                 self.ike.receive_datagram(received, self.now)
@@ -91,7 +94,7 @@ class RemotePeer:
 def datagram(source: IPv6Address, destination: IPv6Address, size: int = 32, traffic_class: int = 0) -> bytes:
     """An inner UDP packet."""
     body = udp_payload(source.packed, 40000, destination.packed, 53, bytes(size))
-    return ipv6_packet(source.packed, destination.packed, UDP, body, traffic_class)
+    return ipv6_packet(source.packed, destination.packed, UDP, body, traffic_class=traffic_class)
 
 
 @pytest.mark.parametrize("floated", [False, True], ids=["esp", "esp-in-udp"])
@@ -100,10 +103,12 @@ def test_traffic_both_ways(floated: bool) -> None:
     up = datagram(peer.address, CORRESPONDENT)
     peer.send(up)
     assert peer.home == [up]
-    down = datagram(CORRESPONDENT, peer.address)
+    down = datagram(CORRESPONDENT, peer.address, traffic_class=0xB8)
     peer.to_gateway(down, Side.HOME)
     (outer,) = peer.sealed
     assert isinstance(outer, UdpDatagram) == floated
+    header = parse_ipv6(peer.packets[-1])
+    assert (header.traffic_class, peer.packets[-1][7]) == (0xB8, HOP_LIMIT)
     assert peer.take() == [(IPV6_IN, down)]
     status = peer.gateway.status(peer.now)
     assert status["packets"] == {"up": 1, "down": 1}

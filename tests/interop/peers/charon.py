@@ -72,7 +72,13 @@ class Charon:
             "load": PLUGINS.format(kernel=kernel),
             "retransmit_tries": 3,
             "retransmit_timeout": 1.0,
-            "plugins": {"vici": {"socket": f"unix://{self._socket}"}, "kernel-libipsec": {"allow_peer_ts": "yes"}},
+            "plugins": {
+                "vici": {"socket": f"unix://{self._socket}"},
+                "kernel-libipsec": {"allow_peer_ts": "yes"},
+                # its own packets carry a mark, so that its routes for user traffic leave them alone
+                "kernel-netlink": {"fwmark": "!0x42"},
+                "socket-default": {"fwmark": "0x42"},
+            },
             "filelog": {"test": {"path": self._log, "append": "no", "flush_line": "yes", "time_format": "%H:%M:%S"}
                         | levels},
         }  # fmt: skip
