@@ -40,9 +40,9 @@ local function ipv6_octets(text)
 end
 
 -- The 4 or 16 octets that numeric text stands for, nil for anything else.
-function address.parse(text)
+address.parse = octets.remembering(function(text)
   return ipv4_octets(text) or (text:find(":", 1, true) and ipv6_octets(text)) or nil
-end
+end)
 
 -- Octets by comparison, bit by bit: 128 comparisons, only for an address whose text is a name.
 local function bisect(value, size, make, write)

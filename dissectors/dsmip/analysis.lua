@@ -18,7 +18,8 @@ analysis.__index = analysis
 -- Lists of problems by their texts: many messages of a capture have the same.
 local function complaints()
   local known = {}
-  return function(message, expert, text)
+  return function(message, expert, text, value)
+    if value then text = text:format(value) end
     local before = message.problems
     local key = before and before.key .. "\n" .. text or text
     local list = known[key]
@@ -39,7 +40,7 @@ function analysis.new(facts)
 end
 
 function analysis:restart()
-  self.position, self.number = 0, 0
+  self.position, self.number, self.known = 0, 0, self.facts.count -- messages up to `known` may have been gone over
   self.run = sessions.new(self.facts)
 end
 
@@ -100,9 +101,12 @@ end
 
 local READ = { mh = binding.read, ike = ike.read, dns = dns, dhcpv6 = dhcpv6, esp = esp, gap = gap }
 
-local function read(run, message, complain)
+local function forget(message)
   message.session, message.step, message.phase, message.problems = nil, nil, nil, nil
   message.request, message.again, message.answer, message.ends = nil, nil, nil, nil
+end
+
+local function read(run, message, complain)
   READ[message.kind](run, message, complain)
   local session = message.session
   if not session then return end
@@ -111,7 +115,17 @@ local function read(run, message, complain)
   message.phase, message.hoa_then, message.coa_then = session.phase, session.hoa, session.coa
   if message.again then
     session.repeats = session.repeats + 1
-    complain(message, "retransmission", ("Repeats frame %d"):format(message.again))
+    complain(message, "retransmission", "Repeats frame %d", message.again)
+  end
+end
+
+local function keep_silent() end
+
+-- Returns the function that goes over the messages of a capture once, in order, for their sentences alone.
+function analysis.follower()
+  local run = sessions.new(nil)
+  return function(message)
+    READ[message.kind](run, message, keep_silent)
   end
 end
 
@@ -125,6 +139,7 @@ function analysis:advance(number)
   local index = self.position + 1
   while index <= facts.count and facts.numbers[index] <= number do
     local message = facts:message(index)
+    if index <= self.known then forget(message) end
     read(self.run, message, self.complain)
     facts:store(message)
     self.position, self.number = index, message.number

@@ -63,8 +63,9 @@ local function option_words(kind)
   return ("%s option (%d)"):format(mobility.option_name(kind), kind)
 end
 
+-- What the capture has cut off may have been there.
 local function need(message, kind, complain, why)
-  if not message.options[kind] then
+  if not message.options[kind] and not message.cut then
     complain(message, "option.missing", ("%s without %s: %s"):format(message.name, option_words(kind), why))
   end
 end

@@ -17,6 +17,8 @@ local payloads = require("dsmip.payloads")
 local records = require("dsmip.records")
 local safe_call = require("dsmip.safe_call")
 
+local pcall, tostring = pcall, tostring
+
 local capture = {}
 
 local QUIET = 10 -- seconds of silence worth noting; no NAT that people use forgets sooner
@@ -41,88 +43,75 @@ local function text_of(value)
   return texts[text] or learn(value, text)
 end
 
--- What the dissection of the current frame found: messages, who sent them, DHCPv6; and where it is: inside which ESP,
--- inside which UDP 4191 datagram.
-local found, sender, dhcpv6 = nil, nil, nil
-local esp_spi, outer = nil, nil
+-- What the dissection of the current frame found: messages; octets of Mobility Headers and of DHCPv6, for the tree.
+-- And where it is: inside how many dissectors that are listened to, inside which ESP, inside which UDP 4191 datagram.
+local found, count, headers, containers = {}, 0, {}, {}
+local depth, esp_spi, outer = 0, nil, nil
 
-local function note(message, from)
-  sender = from
-  if found then
-    found[#found + 1] = message
-  else
-    found = { message }
-  end
+local function note(message)
+  count = count + 1
+  found[count] = message
 end
 
-local function mobility_header(_, tvb, pinfo, captured)
-  if captured < FIXED then return end
-  local raw = tvb:raw(0, captured)
+-- An `enter` function gets the octets that were captured, and returns what `leave` wants to know.
+local function mobility_header(self, raw, pinfo, tvb, length)
+  if #raw < FIXED then return end
   local message = records.mobility(raw)
+  local on_wire = length + safe_call.missing
   local from_ue = message.from_ue
   local source, destination = text_of(pinfo.src), text_of(pinfo.dst)
   local hoa, ha, coa = destination, source, text_of(from_ue and pinfo.net_src or pinfo.net_dst)
   if from_ue then hoa, ha = source, destination end
   message.hoa, message.ha, message.coa, message.marked = hoa, ha, coa, hoa ~= coa
-  message.esp, message.tvb, message.missing = esp_spi, tvb, safe_call.missing
+  message.esp, message.cut = esp_spi, on_wire > #raw or nil
   if outer then
-    message.coa = text_of(from_ue and outer.source or outer.destination)
+    message.coa = from_ue and outer.source or outer.destination
     message.udp = from_ue and outer.source_port or outer.destination_port
   end
-  note(message, source)
+  note(message)
+  if not self.at_end then headers[#headers + 1] = { tvb = tvb, octets = raw, on_wire = on_wire } end
 end
 
-local function enter_esp(_, tvb, _, captured)
-  local before = { spi = esp_spi, count = found and #found or 0 }
-  esp_spi = captured >= 8 and tvb:raw(0, 4) or nil
-  return before
+-- What was before: inside ESP another ESP may be.
+local function enter_esp(_, raw)
+  local before = esp_spi or false
+  esp_spi = #raw >= 8 and raw:sub(1, 4) or nil
+  return before, count
 end
 
-local function leave_esp(_, before, pinfo)
+local function leave_esp(before, count_before, pinfo)
   local spi = esp_spi
-  esp_spi = before.spi
-  if not spi or (found and #found or 0) > before.count then return end
-  local from_ue = pinfo.src ~= pinfo.net_src
-  if not from_ue and pinfo.dst == pinfo.net_dst then return end
-  local source, destination = text_of(pinfo.src), text_of(pinfo.dst)
-  if from_ue then
-    note({ kind = "esp", esp = spi, from_ue = true, hoa = source, ha = destination, coa = text_of(pinfo.net_src) },
-      source)
-  else
-    note({ kind = "esp", esp = spi, hoa = destination, ha = source, coa = text_of(pinfo.net_dst) }, source)
+  esp_spi = before or nil
+  if not spi or count > count_before then return end
+  local source, near = text_of(pinfo.src), text_of(pinfo.net_src)
+  if source ~= near then
+    note({ kind = "esp", esp = spi, from_ue = true, hoa = source, ha = text_of(pinfo.dst), coa = near })
+    return
   end
+  local destination, far = text_of(pinfo.dst), text_of(pinfo.net_dst)
+  if destination ~= far then note({ kind = "esp", esp = spi, hoa = destination, ha = source, coa = far }) end
 end
 
-local function ike(raw, pinfo)
+local function ike(_, raw, pinfo)
   local message = payloads.header(raw)
   if not message then return end
-  message.kind, message.source, message.destination = "ike", text_of(pinfo.src), text_of(pinfo.dst)
-  message.port = pinfo.src_port
-  local chain = payloads.outer(raw, message)
-  message.inside = chain.inside
-  if not chain.inside then message.clear = chain end
-  if message.exchange == payloads.SA_INIT then message.raw = raw end
-  note(message, message.source)
+  message.source, message.destination = text_of(pinfo.src), text_of(pinfo.dst)
+  if message.exchange == payloads.SA_INIT then message.raw, message.port = raw, pinfo.src_port end
+  note(message)
 end
 
-local function enter_ike(_, tvb, pinfo, captured)
-  ike(tvb:raw(0, captured), pinfo)
+local function enter_ike_nat(self, raw, pinfo)
+  if raw:sub(1, 4) ~= NON_ESP_MARKER then return enter_esp(self, raw) end
+  ike(self, raw:sub(5), pinfo)
 end
 
-local function enter_ike_nat(self, tvb, pinfo, captured)
-  local raw = tvb:raw(0, captured)
-  if raw:sub(1, 4) ~= NON_ESP_MARKER then return enter_esp(self, tvb, pinfo, captured) end
-  ike(raw:sub(5), pinfo)
-  return nil
-end
-
-local function leave_ike_nat(self, before, pinfo)
-  if before then leave_esp(self, before, pinfo) end
+local function leave_ike_nat(before, count_before, pinfo)
+  if count_before then leave_esp(before, count_before, pinfo) end
 end
 
 -- Silence is measured while the file is read for the first time, when frames come in order, and noted every time.
 local function note_silence(self, pinfo)
-  local number, source, port = pinfo.number, text_of(outer.source), outer.source_port
+  local number, source, port = pinfo.number, outer.source, outer.source_port
   if number > self.facts.highest then
     local time, key = pinfo.abs_ts, source .. " " .. port
     local last = self.heard[key]
@@ -130,44 +119,42 @@ local function note_silence(self, pinfo)
     if last and time - last > QUIET then self.silences[number] = time - last end
   end
   local seconds = self.silences[number]
-  if seconds then note({ kind = "gap", coa = source, port = port, seconds = seconds }, nil) end
+  if seconds then note({ kind = "gap", coa = source, port = port, seconds = seconds }) end
 end
 
 local function enter_4191(self, _, pinfo)
   local before = outer
-  outer = { source = pinfo.src, destination = pinfo.dst, source_port = pinfo.src_port,
+  outer = { source = text_of(pinfo.src), destination = text_of(pinfo.dst), source_port = pinfo.src_port,
     destination_port = pinfo.dst_port, before = before }
   note_silence(self, pinfo)
   return outer
 end
 
-local function leave_4191(_, mine)
+local function leave_4191(mine)
   outer = mine.before
 end
 
-local function enter_dns(_, tvb, pinfo, captured)
-  local message = discovery.dns(tvb:raw(0, captured))
+local function enter_dns(_, raw, pinfo)
+  local message = discovery.dns(raw)
   if not message then return end
-  message.kind, message.client = "dns", text_of(message.response and pinfo.dst or pinfo.src)
+  message.client = text_of(message.response and pinfo.dst or pinfo.src)
   message.port = message.response and pinfo.dst_port or pinfo.src_port
-  note(message, text_of(pinfo.src))
+  note(message)
 end
 
-local function enter_dhcpv6(_, tvb, pinfo, captured)
-  local raw = tvb:raw(0, captured)
-  dhcpv6 = dhcpv6 or {}
-  dhcpv6[#dhcpv6 + 1] = { tvb = tvb, octets = raw, cut = tvb:reported_len() + safe_call.missing > captured }
+local function enter_dhcpv6(_, raw, pinfo, tvb, length)
+  containers[#containers + 1] = { tvb = tvb, octets = raw, cut = length + safe_call.missing > #raw }
   local message = discovery.dhcpv6(raw)
   if not message then return end
   message.kind, message.client = "dhcpv6", text_of(message.response and pinfo.dst or pinfo.src)
-  note(message, text_of(pinfo.src))
+  note(message)
 end
 
 -- Where dissectors meet, what listens before the one that is there is called, and after it.
 local PLACES = {
   { "ip.proto", 135, "mh", mobility_header },
   { "ip.proto", 50, "esp", enter_esp, leave_esp },
-  { "udp.port", 500, "ike", enter_ike },
+  { "udp.port", 500, "ike", ike },
   { "udp.port", 4500, "ike_nat", enter_ike_nat, leave_ike_nat },
   { "udp.port", 4191, "encapsulation", enter_4191, leave_4191 },
   { "udp.port", 53, "dns", enter_dns },
@@ -175,62 +162,78 @@ local PLACES = {
   { "udp.port", 547, "dhcpv6_server", enter_dhcpv6 },
 }
 
+-- The dissector of one place. ICMP errors quote packets that nobody sends (RFC 4443 3, 792): what those say is not
+-- noted. `place.original` and `place.call` are those of the dissector that was there.
+local function listener(self, place, enter, leave)
+  local call_cut, at_end = safe_call.call, self.at_end
+  return function(tvb, pinfo, tree)
+    local raw, length = tvb:raw(), tvb:reported_len()
+    local quoted = pinfo.in_error_pkt
+    local mine, more
+    if not quoted then mine, more = enter(self, raw, pinfo, tvb, length) end
+    depth = depth + 1
+    if #raw < length then
+      call_cut(place.original, tvb, pinfo, tree)
+    else
+      pcall(place.call, place.original, tvb, pinfo, tree)
+    end
+    depth = depth - 1
+    if leave and not quoted then leave(mine, more, pinfo) end
+    if at_end and depth == 0 then
+      if count > 0 then at_end(found, count, pinfo) end
+      while count > 0 do found[count], count = nil, count - 1 end
+      esp_spi, outer = nil, nil
+    end
+    return length
+  end
+end
+
 -- Returns the function that begins (or resumes) to listen at one place.
 local function listen(self, pattern_table, pattern, name, enter, leave)
   local dissectors = DissectorTable.get(pattern_table)
   if not dissectors or not dissectors:get_dissector(pattern) then return function() end end
   local proto = Proto("dsmip_" .. name, "DS-MIPv6: listens to " .. pattern_table .. " " .. pattern)
-  local original, call, call_cut = nil, nil, safe_call.call
-  function proto.dissector(tvb, pinfo, tree)
-    local captured, length = tvb:captured_len(), tvb:reported_len()
-    local mine = enter(self, tvb, pinfo, captured)
-    if captured < length then
-      call_cut(original, tvb, pinfo, tree)
-    else
-      pcall(call, original, tvb, pinfo, tree)
-    end
-    if leave then leave(self, mine, pinfo) end
-    return length
-  end
+  local place = {}
+  proto.dissector = listener(self, place, enter, leave)
   return function()
     local current = dissectors:get_dissector(pattern)
     if not current or tostring(current) == proto.name then return end
-    original, call = current, current.call
+    place.original, place.call = current, current.call
     dissectors:set(pattern, proto)
   end
 end
 
--- Appends the messages of a frame that was not read before. ICMP errors quote packets that nobody sends (RFC 4443 3,
--- 792); their dissectors then set the addresses back to their own: what such a packet said is not noted.
-local function keep(self, pinfo, messages)
-  local number = pinfo.number
-  if number > self.facts.highest then
-    self.facts.highest = number
-    if sender and sender ~= text_of(pinfo.src) then return end
-    self.facts:append(number, pinfo.abs_ts, messages)
-  end
-end
-
 -- Starts listening; called once, after all dissectors of ours are registered. `new_facts` makes an empty store.
-function capture.start(new_facts)
-  local self = { facts = new_facts(), heard = {}, silences = {} }
+-- `at_end(messages, count, pinfo)`, when given, gets a frame's messages as soon as the outermost of the dissectors that
+-- are listened to is through with it; else `finish` has them when the frame is at its end.
+function capture.start(new_facts, at_end)
+  local self = { facts = new_facts(), heard = {}, silences = {}, at_end = at_end }
   local resume = {}
   for i, one in ipairs(PLACES) do resume[i] = listen(self, one[1], one[2], one[3], one[4], one[5]) end
 
   function self.reset()
-    self.facts, self.heard, self.silences = new_facts(), {}, {}
-    found, sender, dhcpv6, esp_spi, outer, texts = nil, nil, nil, nil, nil, {}
+    self.facts, self.heard, self.silences, texts = new_facts(), {}, {}, {}
+    found, count, headers, containers, depth, esp_spi, outer = {}, 0, {}, {}, 0, nil, nil
     -- For each file: preferences and Decode As, applied after Lua is loaded, set ports anew.
     for _, at_place in ipairs(resume) do at_place() end
   end
 
-  -- At the end of a frame: its messages as this dissection read them, and DHCPv6; nil when there was nothing.
+  -- At the end of a frame: its messages as this dissection read them, and the octets of its Mobility Headers and of
+  -- DHCPv6 ({tvb, octets, ...}); nil when there was nothing.
   function self.finish(pinfo)
-    if not found and not dhcpv6 then return nil end
-    local messages, containers = found, dhcpv6
-    if messages then keep(self, pinfo, messages) end
-    found, sender, dhcpv6, esp_spi, outer = nil, nil, nil, nil, nil
-    return messages, containers
+    if count == 0 and #containers == 0 then return nil end
+    local messages, mobility, dhcpv6 = found, headers, containers
+    if count > 0 then
+      local number, facts = pinfo.number, self.facts
+      if number > facts.highest then
+        facts.highest = number
+        facts:append(number, pinfo.abs_ts, messages)
+      end
+      found, headers = {}, {}
+    end
+    if #dhcpv6 > 0 then containers = {} end
+    count, depth, esp_spi, outer = 0, 0, nil, nil
+    return messages, mobility, dhcpv6
   end
 
   return self

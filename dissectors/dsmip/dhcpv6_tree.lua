@@ -60,11 +60,14 @@ local function show_options(ctx, where, range, options, answer, inside)
   end
 end
 
--- Adds the items of the DHCPv6 message in `range` (a TvbRange) with its `octets`; `cut` when the capture shortened it.
-function tree.show(ctx, parent, range, octets, cut)
+-- Adds the items of the DHCPv6 message in `range` (a TvbRange) with its `octets`; `cut` when the capture shortened it;
+-- `line` returns the item to add them to, and is called only when there are some.
+function tree.show(ctx, line, range, octets, cut)
   local options, kind, stopped = dhcpv6.read(octets)
+  if #options == 0 then return end
+  local parent = line()
   show_options(ctx, parent, range, options, kind == REPLY or kind == RELAY_REPLY, false)
-  if stopped and #options > 0 and not cut then
+  if stopped and not cut then
     parent:add_proto_expert_info(ctx.expert["dhcpv6.malformed"], "DHCPv6: " .. stopped)
   end
 end
@@ -73,7 +76,7 @@ end
 function tree.attach(ctx)
   ctx.on_frame(function(frame)
     for _, message in ipairs(frame.wanted and frame.dhcpv6 or {}) do
-      tree.show(ctx, frame.tree, message.range, message.octets, message.cut)
+      tree.show(ctx, frame.line, message.range, message.octets, message.cut)
     end
   end)
 end

@@ -11,6 +11,7 @@ local discovery = {}
 local A, AAAA = 1, 28
 discovery.types = { [A] = "A", [AAAA] = "AAAA", [33] = "SRV" }
 local MOST_LABELS, MOST_ANSWERS = 32, 16
+local QUESTION = 12 -- octets of the header before it (RFC 1035 4.1.1)
 
 -- The name at `at` and the offset behind it; compression is not followed (RFC 1035 4.1.4): questions have none.
 local function name_at(message, at)
@@ -25,6 +26,17 @@ local function name_at(message, at)
   return nil
 end
 
+local function is_home_agent(name)
+  return name:find(".ha-apn.", 1, true) or name:find("^_mip6%.")
+end
+
+-- The name of a home agent in a question, by the question's octets up to and with the first zero: an APN's (TS
+-- 23.003 21) or a service record's (RFC 5026 5.1); nil for other names.
+local home_agent_in = octets.remembering(function(question)
+  local name, at = name_at(question, 0)
+  return name and at == #question and is_home_agent(name) and name or nil
+end)
+
 local function behind_name(message, at)
   for _ = 1, MOST_LABELS do
     local length = u8(message, at)
@@ -34,11 +46,6 @@ local function behind_name(message, at)
     if length == 0 then return at end
   end
   return nil
-end
-
--- Names of home agents: an APN's (TS 23.003 21) and the service records of RFC 5026 5.1.
-local function is_home_agent(name)
-  return name:find(".ha-apn.", 1, true) or name:find("^_mip6%.")
 end
 
 local function answers(message, at, count)
@@ -55,15 +62,17 @@ local function answers(message, at, count)
   return found
 end
 
--- id, response, type, name, rcode and (in a response) addresses as texts; nil for other DNS.
+-- kind "dns", id, response, type, name, rcode and (in a response) addresses as texts; nil for other DNS.
 function discovery.dns(message)
-  local id, flags, count = u16(message, 0), u16(message, 2), u16(message, 4)
-  if not u16(message, 10) or count ~= 1 then return nil end
-  local name, at = name_at(message, 12)
-  if not name or not is_home_agent(name) or not u16(message, at + 2) then return nil end
-  local dns = { id = id, response = flags >= 0x8000, type = u16(message, at), name = name, rcode = flags % 16 }
-  if dns.response then dns.addresses = answers(message, at + 4, u16(message, 6)) end
-  return dns
+  local id1, id2, flags, code, one1, one2, count1, count2 = message:byte(1, 8)
+  local at = message:find("\0", QUESTION + 1, true)
+  if not at or one1 ~= 0 or one2 ~= 1 or at + 4 > #message then return nil end
+  local name = home_agent_in(message:sub(QUESTION + 1, at))
+  if not name then return nil end
+  local response = flags >= 0x80
+  return { kind = "dns", id = id1 * 256 + id2, response = response, type = u16(message, at), name = name,
+    rcode = code % 16, addresses = response and answers(message, at + 4, count1 * 256 + count2) or nil,
+    client = nil, port = nil, session = nil, step = nil, number = nil, time = nil }
 end
 
 -- DHCPv6 options that name a home network or home agent, and where options of theirs are (RFC 6610 3).

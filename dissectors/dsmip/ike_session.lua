@@ -13,9 +13,9 @@ local REPLY = 2 -- CFG type (RFC 7296 3.15)
 local EAP_FAILURE = 4 -- RFC 3748 4
 local IMPATIENCE = 0.5 -- seconds after which an unanswered attempt counts as given up when another begins
 
+-- Requests of an SA are kept by message id and by who asked, whatever direction this has.
 local function request_key(message)
-  local by_initiator = message.initiator ~= message.response -- who asked, whatever direction this has
-  return ("%s%s%d"):format(message.spi_i, by_initiator and "i" or "r", message.id)
+  return 2 * message.id + (message.initiator ~= message.response and 1 or 0)
 end
 
 local function same_request(earlier, message)
@@ -23,9 +23,9 @@ local function same_request(earlier, message)
 end
 
 -- Finds the request that `message` answers or repeats.
-local function pair(run, message)
+local function pair(run, sa, message)
   local key = request_key(message)
-  local asked = run.requests[key]
+  local asked = sa.requests[key]
   if message.response then
     if asked then sessions.answer(run, asked, message) end
     return asked
@@ -33,7 +33,7 @@ local function pair(run, message)
   if asked and same_request(asked, message) then
     message.again = asked.number
   else
-    run.requests[key] = message
+    sa.requests[key] = message
   end
   return nil
 end
@@ -49,7 +49,7 @@ local function session_of_attempt(run, message)
   local ue, home_agent = message.source, message.destination
   local key = ("%s %d %s"):format(ue, message.port, home_agent)
   local before = run.attempts[key]
-  local session = payloads.lists(message.clear, payloads.REDIRECTED_FROM) and run.redirected[ue]
+  local session = message.clear and message.clear.redirected_from and run.redirected[ue]
     or (before and given_up(before, message) and before.session)
     or sessions.discovered(run, ue, home_agent) or sessions.create(run, message)
   return session, key
@@ -59,7 +59,7 @@ end
 local function sa_of(run, message)
   local sa = run.sas[message.spi_i]
   if sa then return sa end
-  sa = {}
+  sa = { session = nil, requests = {}, asked = nil, opened = nil, authenticated = nil }
   if message.exchange == payloads.SA_INIT and not message.response then
     local key
     sa.session, key = session_of_attempt(run, message)
@@ -100,7 +100,7 @@ local function authentication(run, session, sa, message, asked)
   message.step = steps.AUTHENTICATION
   if not chain then return end
   session.ue, session.apn = session.ue or chain.idi, session.apn or chain.idr
-  local proof = chain.has[payloads.AUTHENTICATION]
+  local proof = chain.proof
   if not message.response then
     if proof and not chain.idi then message.step = steps.PREFIX end
     return
@@ -121,7 +121,8 @@ local function another_child(run, session, sa, message, asked)
     sa.rekeyed_by = chain.ike_spi
   elseif chain.ike_spi and asked and asked.inner and asked.inner.ike_spi then
     sa.replaced = true
-    run.sas[asked.inner.ike_spi] = { session = session, reversed = not ue_asked, authenticated = true }
+    local new = asked.inner.ike_spi
+    run.sas[new] = run.sas[new] or { session = session, requests = {}, reversed = not ue_asked, authenticated = true }
   end
   child(run, session, message, asked, ue_asked)
 end
@@ -164,7 +165,7 @@ local function refused(run, session, sa, message, complain)
     if message.exchange ~= payloads.INFORMATIONAL and name ~= "INVALID_KE_PAYLOAD" then sa.failed = true end
     complain(message, "ike.error", ("%s (RFC 7296 3.10.1)"):format(name))
   end
-  if payloads.lists(chain, payloads.REDIRECT) then
+  if chain.redirect then
     run.redirected[message.from_ue and message.source or message.destination] = session
   end
   if message.inner and message.inner.problem then
@@ -186,9 +187,9 @@ function ike.read(run, message, complain)
   local sa = sa_of(run, message)
   local session = sa.session
   message.session, message.from_ue = session, message.initiator ~= (sa.reversed or false)
-  local asked = pair(run, message)
+  local asked = pair(run, sa, message)
   check_order(sa, message, complain)
-  if not message.response then sa.asked = run.requests[request_key(message)] end
+  if not message.response then sa.asked = sa.requests[request_key(message)] end
   if message.exchange == payloads.SA_INIT then sa.opened = true end
   if message.from_ue then
     sessions.use_addresses(run, session, message.source, message.destination)

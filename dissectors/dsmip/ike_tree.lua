@@ -125,7 +125,7 @@ function tree.attach(ctx)
     for i, source in ipairs(SOURCES) do
       for _, field in ipairs(extractors[i]()) do
         local tvb = field.source
-        source[2](ctx, frame.tree, tvb, tvb:raw(0, tvb:captured_len()), field.offset)
+        source[2](ctx, frame.line(), tvb, tvb:raw(0, tvb:captured_len()), field.offset)
       end
     end
   end)

@@ -72,23 +72,31 @@ local function inside_words(chain, words)
   if chain.delete == "esp" then words[#words + 1] = "deletes child SAs" end
 end
 
+-- The names of requests and responses by exchange, and with "encrypted".
+local REQUESTS, RESPONSES, CLOSED_REQUESTS, CLOSED_RESPONSES = {}, {}, {}, {}
+for number, name in pairs(payloads.names) do
+  REQUESTS[number], RESPONSES[number] = name .. " request", name .. " response"
+  CLOSED_REQUESTS[number], CLOSED_RESPONSES[number] = name .. " request: encrypted", name .. " response: encrypted"
+end
+
 local function exchange(message)
   local chain = message.inner or message.clear
-  local words = {}
-  if chain then
-    inside_words(chain, words)
-    local name = payloads.error_of(chain)
-    if name then words[#words + 1] = name end
-    if payloads.lists(chain, payloads.COOKIE) then words[#words + 1] = "cookie" end
-    if payloads.lists(chain, payloads.REDIRECT) then words[#words + 1] = "redirect" end
-    if payloads.lists(chain, payloads.REKEY_SA) then words[#words + 1] = "rekeying" end
-    local hoa = chain.ts_r
-    if message.from_ue ~= message.response then hoa = chain.ts_i end
-    if chain.mh and hoa and #hoa == 16 then words[#words + 1] = "SA for HoA " .. octets.ipv6(hoa) end
-  elseif message.inside then
-    words[1] = "encrypted"
+  if not chain then
+    if message.inside then return (message.response and CLOSED_RESPONSES or CLOSED_REQUESTS)[message.exchange] end
+    return (message.response and RESPONSES or REQUESTS)[message.exchange]
   end
-  local name = ("%s %s"):format(payloads.names[message.exchange], message.response and "response" or "request")
+  local name = (message.response and RESPONSES or REQUESTS)[message.exchange]
+  if not next(chain) then return name end
+  local words = {}
+  inside_words(chain, words)
+  local failure = payloads.error_of(chain)
+  if failure then words[#words + 1] = failure end
+  if chain.cookie then words[#words + 1] = "cookie" end
+  if chain.redirect then words[#words + 1] = "redirect" end
+  if chain.rekey then words[#words + 1] = "rekeying" end
+  local hoa = chain.ts_r
+  if message.from_ue ~= message.response then hoa = chain.ts_i end
+  if chain.mh and hoa and #hoa == 16 then words[#words + 1] = "SA for HoA " .. octets.ipv6(hoa) end
   return #words > 0 and name .. ": " .. table.concat(words, ", ") or name
 end
 
@@ -117,11 +125,14 @@ function info.words(message)
   return WORDS[message.kind](message)
 end
 
--- The sentence for the Info column.
+local WHERE = {}
+for step = 1, steps.COUNT do WHERE[step] = (" | S2c step %d/%d: "):format(step, steps.COUNT) end
+
+-- The sentence for the end of the Info column.
 function info.sentence(message)
-  local where = message.step and ("S2c step %d/%d"):format(message.step, steps.COUNT) or "S2c"
-  local again = message.again and (" (again, frame %d)"):format(message.again) or ""
-  return ("%s: %s%s"):format(where, WORDS[message.kind](message), again)
+  local text = (WHERE[message.step] or " | S2c: ") .. WORDS[message.kind](message)
+  if message.again then return ("%s (again, frame %d)"):format(text, message.again) end
+  return text
 end
 
 return info

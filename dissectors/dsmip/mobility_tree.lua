@@ -281,7 +281,7 @@ local function show_header(ctx, state, header, frame)
     header.authenticate = judge(state, header, frame)
   end
   if not frame.wanted then return end
-  local item = tree.show(ctx, frame.tree, header)
+  local item = tree.show(ctx, frame.line(), header)
   if signed and state.complaint then
     item:add_proto_expert_info(ctx.expert["auth.key_file"], "RFC 4285 keys: " .. state.complaint)
   end
@@ -289,7 +289,7 @@ end
 
 local function show_unreadable(ctx, header, frame)
   if not frame.wanted or header.cut then return end
-  frame.tree:add_proto_expert_info(ctx.expert["mh.malformed"], "Mobility Header: " .. header.reason)
+  frame.line():add_proto_expert_info(ctx.expert["mh.malformed"], "Mobility Header: " .. header.reason)
 end
 
 -- Takes part in the dissection: frame.mobility lists the Mobility Headers of a frame, each with range (TvbRange),

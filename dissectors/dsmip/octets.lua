@@ -67,8 +67,7 @@ local function join(groups, first, last)
   return table.concat(words, ":")
 end
 
--- Text of a 16-octet IPv6 address as RFC 5952 writes it, like Wireshark.
-function octets.ipv6(bytes)
+local function write_ipv6(bytes)
   local groups = {}
   for i = 0, 7 do groups[i + 1] = octets.u16(bytes, 2 * i) end
   local zeros, count = longest_zeros(groups)
@@ -76,8 +75,28 @@ function octets.ipv6(bytes)
   return join(groups, 1, zeros - 1) .. "::" .. join(groups, zeros + count, 8)
 end
 
+local REMEMBERED = 4096
+
+-- `work`, a function of one string, that remembers its results; it forgets all of them when they become many.
+function octets.remembering(work)
+  local known, count = {}, 0
+  return function(text)
+    local result = known[text]
+    if result == nil then
+      result = work(text) or false
+      if count == REMEMBERED then known, count = {}, 0 end
+      known[text], count = result, count + 1
+    end
+    return result or nil
+  end
+end
+
+-- Text of a 16-octet IPv6 address as RFC 5952 writes it, like Wireshark.
+octets.ipv6 = octets.remembering(write_ipv6)
+
 -- `bytes` for people: whatever is not printable ASCII becomes \xNN.
 function octets.printable(bytes)
+  if not bytes:find("[^\32-\126]") then return bytes end
   return (bytes:gsub("[^\32-\126]", function(c) return ("\\x%02x"):format(c:byte()) end))
 end
 

@@ -5,10 +5,12 @@ local analysis = require("dsmip.analysis")
 local capture = require("dsmip.capture")
 local facts = require("dsmip.facts")
 local fields = require("dsmip.fields")
+local info = require("dsmip.info")
 local keys = require("dsmip.keys")
 local mobility = require("dsmip.mobility")
 local payloads = require("dsmip.payloads")
 local show = require("dsmip.show")
+local wanted = require("dsmip.wanted")
 
 local plugin = {}
 
@@ -32,44 +34,33 @@ local function context(proto, with_keys)
   return ctx
 end
 
--- What decryption shows of the frame's IKE messages goes to the facts.
-local function reveal(state, messages)
-  local message = messages[1]
-  if message.kind ~= "ike" or not message.inside or message.inner then return end
-  local field = state.decrypted()[1]
-  if not field then return end
-  local bytes = field.source:raw(field.offset, field.len)
-  state.facts:reveal(message, payloads.chain(bytes, message.inside, 0, #bytes))
+-- The chain that decryption shows of the frame's IKE message, nil when there is none.
+local function decrypted(state, message)
+  if message.kind ~= "ike" or not message.inside or message.inner then return nil end
+  local field = state.decrypted()
+  if not field then return nil end
+  local bytes = field.range:raw()
+  return (payloads.chain(bytes, message.inside, 0, #bytes))
 end
 
 local AUTHENTICATION = 9
 
 local function signed(messages)
-  for _, message in ipairs(messages or {}) do
+  for _, message in ipairs(messages) do
     if message.options and message.options[AUTHENTICATION] then return true end
   end
   return false
 end
 
-local function mobility_of(messages, pinfo)
-  local headers = {}
-  for _, message in ipairs(messages or {}) do
-    local tvb = message.tvb
-    if tvb then
-      local on_wire = tvb:reported_len() + message.missing
-      local header = { range = tvb:range(0, #message.raw), octets = message.raw, src = pinfo.src, dst = pinfo.dst,
-        net_src = pinfo.net_src, net_dst = pinfo.net_dst, cut = on_wire > #message.raw }
-      header.message, header.reason = mobility.read(message.raw, on_wire)
-      headers[#headers + 1] = header
-    end
-  end
-  return headers
-end
-
-local function run_hooks(ctx, frame, messages, containers, pinfo)
+local function run_hooks(ctx, frame, messages, mobility_headers, containers, pinfo)
   if not frame.wanted and not signed(messages) then return end
-  frame.mobility, frame.dhcpv6 = mobility_of(messages, pinfo), containers or {}
-  for _, container in ipairs(frame.dhcpv6) do container.range = container.tvb:range(0, #container.octets) end
+  for _, header in ipairs(mobility_headers) do
+    header.range, header.src, header.dst = header.tvb:range(0, #header.octets), pinfo.src, pinfo.dst
+    header.net_src, header.net_dst, header.cut = pinfo.net_src, pinfo.net_dst, header.on_wire > #header.octets
+    header.message, header.reason = mobility.read(header.octets, header.on_wire)
+  end
+  for _, container in ipairs(containers) do container.range = container.tvb:range(0, #container.octets) end
+  frame.mobility, frame.dhcpv6 = mobility_headers, containers
   for _, hook in ipairs(ctx.frame_hooks) do hook(frame) end
 end
 
@@ -82,46 +73,89 @@ local function recall(state, number, seen)
 end
 
 -- One frame with messages, after Wireshark's own dissectors.
-local function dissect(ctx, state, pinfo, tree, seen, containers)
-  local number = pinfo.number
-  local fresh = seen and seen[1].index and state.facts.live[seen[1].index] == seen[1] -- noted just now
-  local messages = fresh and seen or (seen and recall(state, number, seen)) or {}
-  if messages[1] then
-    reveal(state, messages)
-    state.analysis:advance(number)
-    if not fresh then messages = recall(state, number, messages) end
+local function dissect(ctx, state, pinfo, tree, seen, mobility_headers, containers)
+  local number, messages = pinfo.number, seen
+  if seen[1] then
+    local fresh = seen[1].index and state.facts.live[seen[1].index] == seen[1] -- noted just now
+    if not fresh then messages = recall(state, number, seen) end
+    if messages[1] then
+      local chain = decrypted(state, messages[1])
+      if chain then state.facts:reveal(messages[1], chain) end
+      state.analysis:advance(number)
+      if not fresh then messages = recall(state, number, messages) end
+    end
   end
-  local frame = { number = number, wanted = tree:referenced(state.dissector) }
-  show.frame(ctx, state, frame, messages, pinfo, tree)
-  run_hooks(ctx, frame, messages, containers, pinfo)
+  local frame, line = { number = number, wanted = tree:referenced(state.dissector) }, nil
+  function frame.line()
+    line = line or tree:add(ctx.proto):set_generated()
+    return line
+  end
+  show.frame(ctx, state, frame, messages, pinfo)
+  run_hooks(ctx, frame, messages, mobility_headers, containers, pinfo)
 end
 
-function plugin.register(arguments)
-  local proto = Proto("dsmip", "DS-MIPv6 over S2c")
-  local with_keys = keys.loaded()
-  local ctx = context(proto, with_keys)
-  proto.prefs.info = Pref.bool("Sentence in the Info column", true, "Say in words what a message is in its session")
-  for _, name in ipairs(fields.modules) do require(name).attach(ctx) end
-  require("dsmip.udp4191").attach()
-  local keep = with_keys or gui_enabled() or #arguments > 0
-  local state = { decrypted = ctx.extract("isakmp.enc.decrypted") }
+-- Shows everything: at the end of each frame, into its tree.
+local function register_in_full(ctx, state, arguments)
+  local keep = state.with_keys or gui_enabled() or #arguments > 0
   local listening = capture.start(function() return facts.new(keep) end)
-  function proto.init()
+  function ctx.proto.init()
     listening.reset()
     state.facts = listening.facts
     state.analysis = analysis.new(state.facts)
     for _, hook in ipairs(ctx.init_hooks) do hook() end
   end
-  function proto.dissector(_, pinfo, tree)
-    local seen, containers = listening.finish(pinfo)
+  function ctx.proto.dissector(_, pinfo, tree)
+    local seen, mobility_headers, containers = listening.finish(pinfo)
     state.dissector = state.dissector or Dissector.get("dsmip")
-    if seen or containers then
-      dissect(ctx, state, pinfo, tree, seen, containers)
+    if seen then
+      dissect(ctx, state, pinfo, tree, seen, mobility_headers, containers)
     elseif state.facts.count > 0 and tree:referenced(state.dissector) then
       show.traffic(ctx, state, pinfo, tree)
     end
   end
-  register_postdissector(proto)
+  register_postdissector(ctx.proto)
+end
+
+-- Writes sentences into the Info column and nothing else: the messages of a capture that is read once, from start to
+-- end, need not be kept, and frames without any are not looked at.
+local function register_for_words(ctx, state)
+  local follow
+  local listening
+  listening = capture.start(function() return { highest = 0 } end, function(messages, count, pinfo)
+    if not state.words then return end
+    local number, time = pinfo.number, pinfo.abs_ts
+    listening.facts.highest = number
+    for i = 1, count do
+      local message = messages[i]
+      message.number, message.time = number, time
+      if i == 1 then message.inner = decrypted(state, message) end
+      follow(message)
+    end
+    local message = messages[1]
+    if not message.session then message = messages[2] end
+    if message and message.session then pinfo.cols.info:append(info.sentence(message)) end
+  end)
+  function ctx.proto.init()
+    listening.reset()
+    follow = analysis.follower()
+  end
+  function ctx.proto.dissector() end
+end
+
+function plugin.register(arguments)
+  local proto = Proto("dsmip", "DS-MIPv6 over S2c")
+  local level = wanted.now(arguments)
+  local with_keys = level ~= wanted.NOTHING and keys.loaded()
+  local ctx = context(proto, with_keys and level == wanted.EVERYTHING)
+  local state = { with_keys = with_keys, decrypted = with_keys and Field.new("isakmp.enc.decrypted") or function() end }
+  proto.prefs.info = Pref.bool("Sentence in the Info column", true, "Say in words what a message is in its session")
+  for _, name in ipairs(fields.modules) do require(name).attach(ctx) end
+  require("dsmip.udp4191").attach()
+  if level == wanted.EVERYTHING then
+    register_in_full(ctx, state, arguments)
+  elseif level == wanted.WORDS then
+    register_for_words(ctx, state)
+  end
   show.register(ctx, state, arguments)
 end
 

@@ -2,18 +2,18 @@
 -- Messages as they are kept: those of which a session has many as one string each, the others as they are.
 
 local mobility = require("dsmip.mobility")
-local octets = require("dsmip.octets")
-local u16, UNIT = octets.u16, mobility.LIFETIME_UNIT
+local byte, UNIT = string.byte, mobility.LIFETIME_UNIT
 
 local records = {}
 
 local FIXED = 12 -- octets of BU, BA, BRI and BRA before the options
 
--- Offsets by type of the options of a Mobility Header.
-function records.options(raw)
-  local found, at, last = {}, FIXED, math.min(#raw, 8 * (raw:byte(2) + 1))
+-- Offsets by type of the options of a Mobility Header of so many octets.
+local function options_of(raw, last)
+  local found, at = {}, FIXED
+  if #raw < last then last = #raw end
   while at < last do
-    local kind, length = raw:byte(at + 1, at + 2)
+    local kind, length = byte(raw, at + 1, at + 2)
     if kind == 0 then
       at = at + 1
     else
@@ -29,17 +29,18 @@ local REVOCATION = { "BRI", "BRA" }
 
 -- What the octets of a Mobility Header tell by themselves; at least the fixed part is there.
 function records.mobility(raw)
-  local kind = raw:byte(3)
-  local message = { kind = "mh", raw = raw, type = kind, options = records.options(raw),
-    name = mobility.names[kind] or ("MH type %d"):format(kind) }
+  local _, units, kind, _, _, _, m7, m8, m9, m10, m11, m12 = byte(raw, 1, 12)
+  local message = { kind = "mh", raw = raw, type = kind, options = options_of(raw, 8 * (units + 1)),
+    name = mobility.names[kind] or ("MH type %d"):format(kind), from_ue = nil, sequence = nil, lifetime = nil,
+    hoa = nil, ha = nil, coa = nil, marked = nil, esp = nil, session = nil, step = nil, number = nil, time = nil }
   if kind == mobility.BINDING_UPDATE then
-    message.from_ue, message.sequence, message.lifetime = true, u16(raw, 6), UNIT * u16(raw, 10)
+    message.from_ue, message.sequence, message.lifetime = true, m7 * 256 + m8, UNIT * (m11 * 256 + m12)
   elseif kind == mobility.BINDING_ACKNOWLEDGEMENT then
-    message.status, message.sequence, message.lifetime = raw:byte(7), u16(raw, 8), UNIT * u16(raw, 10)
+    message.status, message.sequence, message.lifetime = m7, m9 * 256 + m10, UNIT * (m11 * 256 + m12)
   elseif kind == mobility.BINDING_ERROR then
-    message.status = raw:byte(7)
+    message.status = m7
   elseif kind == mobility.BINDING_REVOCATION then
-    message.name, message.status, message.sequence = REVOCATION[raw:byte(7)] or message.name, raw:byte(8), u16(raw, 8)
+    message.name, message.status, message.sequence = REVOCATION[m7] or message.name, m8, m9 * 256 + m10
     message.from_ue = message.name == "BRA"
   end
   return message
@@ -51,16 +52,17 @@ function records.pack(message)
   local kind = message.kind
   if kind ~= "mh" and kind ~= "esp" then return message end
   return table.concat({ kind == "mh" and "m" or "e", message.from_ue and "u" or "h", message.marked and "+" or "-",
-    message.esp or NO_SPI, message.hoa, "\n", message.ha, "\n", message.coa, "\n", message.udp or "", "\n",
-    message.raw or "" })
+    message.cut and "c" or "w", message.esp or NO_SPI, message.hoa, "\n", message.ha, "\n", message.coa, "\n",
+    message.udp or "", "\n", message.raw or "" })
 end
 
 function records.unpack(text)
-  local spi = text:sub(4, 7)
-  local hoa, ha, coa, udp, at = text:match("^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n()", 8)
+  local spi = text:sub(5, 8)
+  local hoa, ha, coa, udp, at = text:match("^([^\n]*)\n([^\n]*)\n([^\n]*)\n([^\n]*)\n()", 9)
   local message = text:sub(1, 1) == "m" and records.mobility(text:sub(at))
     or { kind = "esp", from_ue = text:sub(2, 2) == "u" }
-  message.marked, message.esp = text:sub(3, 3) == "+", spi ~= NO_SPI and spi or nil
+  message.marked, message.cut = text:sub(3, 3) == "+", text:sub(4, 4) == "c" or nil
+  message.esp = spi ~= NO_SPI and spi or nil
   message.hoa, message.ha, message.coa, message.udp = hoa, ha, coa, tonumber(udp)
   return message
 end

@@ -12,7 +12,7 @@ local sessions = {}
 function sessions.new(facts)
   return {
     facts = facts, list = {}, queries = {}, nat = {},
-    sas = {}, requests = {}, attempts = {}, redirected = {}, -- IKE: by SPI; by SPI, direction and id; by addresses
+    sas = {}, attempts = {}, redirected = {}, -- IKE: by SPI of the initiator; by addresses
     waiting = {}, unplaced = {}, -- discovered, no IKE yet: lists by client address; those of DHCPv6
     by_hoa = {}, homes = {}, bindings = {}, by_prefix = {}, children = {}, -- by text (homes: IPv4 too), octets, SPI
     without_hoa = {}, without_ike = {}, -- pools by care-of address
@@ -53,7 +53,7 @@ function sessions.answer(run, request, message)
     message.again = request.answer
   else
     request.answer = message.number
-    run.facts.answered_in[request.index] = message.number
+    if run.facts then run.facts.answered_in[request.index] = message.number end
   end
 end
 

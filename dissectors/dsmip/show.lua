@@ -60,18 +60,16 @@ local function title(message)
 end
 
 -- Shows what is known of a frame's messages.
-function show.frame(ctx, state, frame, messages, pinfo, tree)
+function show.frame(ctx, state, frame, messages, pinfo)
   local message = messages[1]
   if message and not message.session then message = messages[2] end
   if message and message.session then
-    if state.words then pinfo.cols.info:append(" | " .. info.sentence(message)) end
+    if state.words then pinfo.cols.info:append(info.sentence(message)) end
     if not frame.wanted and not message.problems then return end
-    frame.tree = tree:add(ctx.proto):set_generated()
-    frame.tree:append_text(title(message))
-    if frame.wanted then add_message(ctx, state, frame.tree, message) end
-    for _, one in ipairs(messages) do add_problems(ctx, frame.tree, one) end
-  elseif frame.wanted then
-    frame.tree = tree:add(ctx.proto):set_generated()
+    local line = frame.line()
+    line:append_text(title(message))
+    if frame.wanted then add_message(ctx, state, line, message) end
+    for _, one in ipairs(messages) do add_problems(ctx, line, one) end
   end
 end
 
