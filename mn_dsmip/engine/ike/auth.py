@@ -128,6 +128,8 @@ class AuthTask:
         if config.home_address is not None:
             value = config.home_address.packed + bytes((HOME_PREFIX_LENGTH,))
             wanted.append(Attribute(CfgAttribute.INTERNAL_IP6_ADDRESS, value))
+        elif config.want_home_address:
+            wanted.append(Attribute(CfgAttribute.INTERNAL_IP6_ADDRESS))
         wanted += [Attribute(CfgAttribute.INTERNAL_IP6_DNS)] if config.want_dns else []
         if wanted:
             payloads.append(Configuration(CfgType.REQUEST, tuple(wanted)))

@@ -79,6 +79,8 @@ class InitiatorConfig:
     want_home_prefix: bool = True
     home_address: IPv6Address | None = None
     """One that an earlier attach gave: the same prefix is asked for again (RFC 4877 9, TS 23.402 6.10)."""
+    want_home_address: bool = False
+    """Ask for an address as well, for gateways that insist on giving one (RFC 7296 3.15.1, FAILED_CP_REQUIRED)."""
     want_dns: bool = True
     fragment_size: int = IP_DATAGRAM
     """Octets of an IP datagram from which on IKE messages go in fragments (RFC 7383); 0 never."""
