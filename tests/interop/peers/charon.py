@@ -170,6 +170,8 @@ class Charon:
     def stop(self) -> None:
         """Let it fall silent, as if it had died; ``go_on`` wakes it."""
         self.process.send_signal(signal.SIGSTOP)
+        tasks = Path(f"/proc/{self.process.pid}/task")
+        self._await(lambda: all(_state(each) == "T" for each in tasks.iterdir()), "does not stop")
 
     def go_on(self) -> None:
         """After ``stop``."""
@@ -267,6 +269,11 @@ class _Reading:
         ]
         children.append(EspKeys(frozenset(self._spis), frozenset(pairs)))
         self._spis = []
+
+
+def _state(task: Path) -> str:
+    """A thread's state: the letter after its name."""
+    return (task / "stat").read_text().rpartition(")")[2].split()[0]
 
 
 def build_shim(folder: Path) -> Path:
