@@ -15,6 +15,7 @@ from ...wire.ikev2_numbers import AuthMethod, CertEncoding, Exchange, IdType, No
 from ...wire.ikev2_payloads import (
     Authentication,
     Certificate,
+    CertificateRequest,
     Configuration,
     Eap,
     IdInitiator,
@@ -254,6 +255,12 @@ class ResponderSession(Session):
             return
         own = Authentication(AuthMethod.SHARED_KEY, shared_key_auth(prf, self._secret, self._own_signed()))
         answer: list[Payload] = [own] if self._msk else [self._identity, own]
+        if not self._msk and self.config.identity and find(self._first_payloads, CertificateRequest):
+            try:
+                answer = self._proof()  # each side proves itself in its own way (RFC 7296 2.15)
+            except CryptoError as problem:
+                self._refuse(request, Refusal(NotifyType.AUTHENTICATION_FAILED, str(problem)), now)
+                return
         self.established, self.expires = True, None
         self._assign_and_answer(request, answer, now)
 
