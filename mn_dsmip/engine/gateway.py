@@ -67,7 +67,7 @@ class Gateway:
         self._own = config.policy.home_agent.packed
         ipv4_reporter = config.ipv4_address.packed if config.ipv4_address else IPV4_REPORTER
         self.network = GatewayNetwork(
-            self._own, ipv4_reporter, random, self.counters, config.link_mtu, lambda name: self.ike.sessions[name].path
+            self._own, ipv4_reporter, random, self.counters, config.link_mtu, lambda name: self.ike.sessions[name]
         )
         self._sessions: dict[Holder, bytes] = {}
         self._holders: dict[bytes, Holder] = {}

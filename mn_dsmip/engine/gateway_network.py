@@ -10,7 +10,7 @@ from ipaddress import IPv6Address
 from ..crypto.esp import EspError
 from ..wire.ip import ESP, IPIP, IPV6_HEADER, IPV6_IN, Ipv6Packet
 from .base import Datagram, Random, Side, UdpDatagram
-from .ike.path import NAT_T_PORT, Path
+from .ike.session import Session
 from .mip.events import Binding
 from .protection import EspDatabase, EspPair
 from .stack import PathError, Stack
@@ -22,7 +22,7 @@ from .user_plane import Ends, UserPlane
 class GatewayNetwork:
     """One home agent address ``own`` and a tunnel for each binding; packets to send gather in ``out``.
 
-    ``path_of`` tells where IKE reaches the peer of a session: there go ESP tunnels of peers without a binding.
+    ``session_of`` tells where IKE reaches a session's peer: there go ESP tunnels of peers without a binding.
     """
 
     def __init__(
@@ -32,14 +32,14 @@ class GatewayNetwork:
         random: Random,
         counters: Counter[str],
         link_mtu: int,
-        path_of: Callable[[bytes], Path],
+        session_of: Callable[[bytes], Session],
     ) -> None:
         self.counters = counters
         self.out: list[Datagram] = []
         self.database = EspDatabase(random)
         self.user_plane = UserPlane(self.database, counters)
         self.stack = Stack(random, counters, link_mtu)
-        self._path_of = path_of
+        self._session_of = session_of
         self._own = own
         self._errors = TunnelErrors(counters, ipv4_reporter)
         self._by_prefix: dict[bytes, Tunnel] = {}
@@ -127,9 +127,10 @@ class GatewayNetwork:
 
     def _seal(self, pair: EspPair, tunnel: Tunnel | None, packet: bytes, now: float) -> None:
         """Through a user-plane child SA: to the care-of address, or to where IKE reaches a peer without a binding."""
-        path = self._path_of(pair.session)
+        session = self._session_of(pair.session)
+        path = session.path
         peer = tunnel.care_of if tunnel else path.remote.packed
-        in_udp = path.local_port == NAT_T_PORT and peer == path.remote.packed
+        in_udp = session.esp_in_udp and peer == path.remote.packed
         ends = Ends(self._own, peer, (path.local_port, path.remote_port) if in_udp else None)
         if self._admit(packet, self.stack.path_mtu(peer, now) - ends.overhead(pair), now):
             try:

@@ -4,7 +4,7 @@
 ::
 
     IPv6(HA -> peer) ESP(IP(anybody -> home address))
-    IPv6(HA -> peer) UDP(4500 -> port) ESP(IP(anybody -> home address))        where IKE uses port 4500 (RFC 3948 2.1)
+    IPv6(HA -> peer) UDP(4500 -> port) ESP(IP(anybody -> home address))        where there is a NAT (RFC 3948 2.1)
 
 ``peer`` is the care-of address of the home address's binding, or where IKE reaches the peer if there is no binding.
 """

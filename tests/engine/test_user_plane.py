@@ -14,7 +14,7 @@ from mn_dsmip.engine.gateway_policy import ApnPools, PolicyConfig
 from mn_dsmip.engine.ike.child import address_selector
 from mn_dsmip.engine.ike.events import ChildSaEstablished, ResponderConfig, Selectors
 from mn_dsmip.engine.ike.initiator import IkeInitiator
-from mn_dsmip.engine.ike.path import holds_esp
+from mn_dsmip.engine.ike.path import Nat, holds_esp
 from mn_dsmip.engine.ike.proposals import PROFILES
 from mn_dsmip.engine.protection import EspPair
 from mn_dsmip.engine.stack import Stack
@@ -32,7 +32,7 @@ POOLS = ApnPools(IPv6Network("2001:db8:100::/48"), IPv4Network("10.45.0.0/24"))
 class RemotePeer:
     """A peer that wants its user traffic in ESP and knows nothing of Mobile IPv6; ``gateway`` is ours."""
 
-    def __init__(self, floated: bool = False) -> None:
+    def __init__(self, floated: bool = False, nat: bool = False) -> None:
         policy = PolicyConfig(OWN, {}, {"internet": POOLS}, psk=PSK)
         ike = ResponderConfig("pgw.example.net", PROFILES["modern"], None)
         self.gateway = Gateway(GatewayConfig(policy, ike), seeded("gateway"))
@@ -48,7 +48,9 @@ class RemotePeer:
         self.sealed: list[Ipv6Packet | UdpDatagram] = []
         self.ike.start(self.now)
         self.settle()
-        if floated:  # as if a NAT had been found
+        if floated:  # peers may do so without a NAT (RFC 7296 2.23), for MOBIKE (RFC 4555 3.3)
+            (session,) = self.gateway.ike.sessions.values()
+            session.nat = Nat(peer=nat, ourselves=False)
             self.ike.path = self.ike.path.floated
             self.ike.check_liveness(self.now)
             self.settle()
@@ -56,7 +58,7 @@ class RemotePeer:
         self.pair = EspPair(b"", established[0].child, seeded("esp"))
         self.prefix = IPv6Network(established[0].child.local[0].start).supernet(new_prefix=64)
         self.address = self.prefix[0x77]
-        self.ends = Ends(PEER.packed, OWN.packed, (4500, 4500) if floated else None)
+        self.ends = Ends(PEER.packed, OWN.packed, (4500, 4500) if nat else None)
 
     def settle(self) -> None:
         """Let both ends talk until they are silent."""
@@ -97,16 +99,18 @@ def datagram(source: IPv6Address, destination: IPv6Address, size: int = 32, traf
     return ipv6_packet(source.packed, destination.packed, UDP, body, traffic_class=traffic_class)
 
 
-@pytest.mark.parametrize("floated", [False, True], ids=["esp", "esp-in-udp"])
-def test_traffic_both_ways(floated: bool) -> None:
-    peer = RemotePeer(floated)
+@pytest.mark.parametrize(
+    ("floated", "nat"), [(False, False), (True, False), (True, True)], ids=["esp", "ike-on-4500", "esp-in-udp"]
+)
+def test_traffic_both_ways(floated: bool, nat: bool) -> None:
+    peer = RemotePeer(floated, nat)
     up = datagram(peer.address, CORRESPONDENT)
     peer.send(up)
     assert peer.home == [up]
     down = datagram(CORRESPONDENT, peer.address, traffic_class=0xB8)
     peer.to_gateway(down, Side.HOME)
     (outer,) = peer.sealed
-    assert isinstance(outer, UdpDatagram) == floated
+    assert isinstance(outer, UdpDatagram) == nat
     header = parse_ipv6(peer.packets[-1])
     assert (header.traffic_class, peer.packets[-1][7]) == (0xB8, HOP_LIMIT)
     assert peer.take() == [(IPV6_IN, down)]

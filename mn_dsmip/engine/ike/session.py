@@ -177,6 +177,11 @@ class Session:
         """Send a message, or its fragments, to where the peer is or along ``path``."""
         self._datagrams += [(path or self.path).datagram(octets) for octets in messages]
 
+    @property
+    def esp_in_udp(self) -> bool:
+        """Whether ESP goes in UDP as well: only past a NAT, on whatever port IKE is (RFC 7296 2.23)."""
+        return self.nat is not None and any(self.nat) and self.path.local_port == NAT_T_PORT
+
     def float_ports(self) -> None:
         """Go on with port 4500, where a NAT can tell UEs apart, and IPv4 access always does (RFC 7296 2.23, 5555 5)."""
         if self.nat is not None and (self.nat.peer or self.nat.ourselves or self.path.local.version == IPV4):
