@@ -14,7 +14,8 @@ from .host import Ipv6Host
 from .network import Network
 from .ue import ATTACHED, UE
 
-PING_SECONDS = 5
+PING_SECONDS = 8  # until an echo is answered; links may lose packets
+PING_INTERVAL = 0.5  # seconds between two tries
 DETACHED = "idle"
 
 Check = tuple[str, Callable[[], str]]
@@ -61,13 +62,15 @@ def _attach(ue: UE) -> str:
 
 
 def _ping(source: Ipv6Host, target: Ipv6Host, family: int) -> str:
-    """One echo between home address and correspondent, both named: no other source address counts."""
+    """One answered echo between home address and correspondent, both named: no other source address counts."""
     own, address = (node.ipv6() if family == 6 else node.ipv4() for node in (source, target))
     _expect(own is not None, f"{source} has no IPv{family} address")
     _expect(address is not None, f"{target} has no IPv{family} address")
-    command = ["ping", f"-{family}", "-n", "-c", "1", "-W", str(PING_SECONDS), "-I", str(own), str(address)]
+    limits = ["-c", "1", "-w", str(PING_SECONDS), "-i", str(PING_INTERVAL)]  # with -w, -c counts answers
+    command = ["ping", f"-{family}", "-n", *limits, "-I", str(own), str(address)]
     text, errors, status = source.pexec(command)
-    words = [line for line in f"{errors}\n{text}".splitlines() if line.startswith(("ping", "From", "1 packets"))]
+    lines = f"{errors}\n{text}".splitlines()
+    words = [line for line in lines if line.startswith(("ping", "From")) or "packets transmitted" in line]
     _expect(status == 0, f"no answer from {address}; {'; '.join(words)}")
     return f"{address} answered {own}{_round_trip(text)}"
 
