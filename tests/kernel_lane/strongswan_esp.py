@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Run inside the kernel lane by test_strongswan.py: strongSwan with the kernel's ESP and Mobile IPv6 as a UE.
+
+    ue ns                                                    ha ns
+    charon, kernel XFRM --- ue0 ======================= ha0 --- `mn-dsmip gateway`, home agent 2001:db8:aaaa::1
+    home address on ue0, care-of address 2001:db8:1::2          lo: correspondent 2001:db8:c::80
+
+strongSwan makes the SAs (``mode = transport_proxy``: between home address and home agent, RFC 4877 4); what a Mobile
+IPv6 daemon would add are the kernel's Home Address option, type 2 Routing Header, and the policies that join them to
+ESP (RFC 6275 6.3, 6.4; RFC 4877 4.1). Tests build on each other, in their order.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import select
+import socket
+import time
+from collections.abc import Callable, Iterator
+from ipaddress import IPv6Address
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from mn_dsmip.wire.ip import MOBILITY_HEADER
+from mn_dsmip.wire.mobility import BindingAcknowledgement, BindingUpdate, build_mobility, parse_mobility
+from mn_dsmip.wire.mobility_options import AlternateCareOfAddress
+from tests.agent.datapath_network import Namespace
+from tests.interop.peers.charon import Charon
+from tests.interop.peers.keys import EspKeys, SaKeys
+from tests.interop.peers.network import HA, UE, Field, field
+from tests.interop.peers.ours import Agent
+
+pytestmark = pytest.mark.timeout(100)
+HOME_AGENT, CORRESPONDENT = IPv6Address("2001:db8:aaaa::1"), IPv6Address("2001:db8:c::80")
+NAME, PEER, PSK = "pgw.example.net", "ue@example.net", "a secret of ours and theirs"
+PATIENCE = 20.0
+LIFETIME = 600
+"""Seconds, of the binding."""
+REQID = 135
+"""Joins the kernel's policies to strongSwan's SAs."""
+GATEWAY = f"""\
+version: 1
+role: gateway
+name: gateway
+journal: gateway.jsonl
+keylog: keys
+addresses: {{ipv6: "{HOME_AGENT}", ipv4: null}}
+pools: {{ipv6: {{internet: "2001:db8:200::/48"}}, ipv4: {{}}}}
+ike: {{fqdn: {NAME}, psk: {PSK}}}
+"""
+
+
+class KernelSa(NamedTuple):
+    """One ESP SA as ``ip -s xfrm state`` shows it."""
+
+    source: str
+    destination: str
+    spi: bytes
+    mode: str
+    key: bytes
+    packets: int
+
+
+def kernel_sas(namespace: Namespace) -> dict[bytes, KernelSa]:
+    """The ESP SAs of a namespace's kernel by SPI."""
+    text = namespace.run("ip -s xfrm state")
+    found = {}
+    for block in re.split(r"^(?=src )", text, flags=re.MULTILINE)[1:]:
+        if "\tproto esp " not in block:
+            continue
+        source, destination = block.split()[1], block.split()[3]
+        spi = bytes.fromhex(_one(r"spi 0x([0-9a-f]{8})", block))
+        key = bytes.fromhex(_one(r"aead rfc4106\(gcm\(aes\)\) 0x([0-9a-f]+)", block))
+        packets = int(_one(r"lifetime current:\s+\d+\(bytes\), (\d+)\(packets\)", block))
+        found[spi] = KernelSa(source, destination, spi, _one(r"mode (\w+)", block), key, packets)
+    return found
+
+
+def _one(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    assert match, (pattern, text)
+    return match[1]
+
+
+class Peers:
+    """Both ends and their namespaces; what a Mobile IPv6 daemon does at the UE."""
+
+    def __init__(self, meeting: Field, folder: Path) -> None:
+        self.ue, self.folder = meeting.ue, folder
+        meeting.ue.run(f"ip -6 route add default via {HA}")
+        meeting.ha.run(f"ip addr add {CORRESPONDENT}/128 dev lo nodad")
+        config = folder / "gateway.yaml"
+        config.touch(mode=0o600)
+        config.write_text(GATEWAY)
+        self.gateway = Agent(meeting.ha, "gateway", config)
+        self.charon = Charon(meeting.ue, folder, settings={"install_virtual_ip": "no"})
+        self.home = IPv6Address(0)
+        self.sequence = 0
+
+    def connect(self, home: IPv6Address | None = None) -> None:
+        """Tell strongSwan all that it needs; in proxy mode it must know the home address. Nothing is sent."""
+        mobility = {
+            "local_ts": [f"{home}/128[135]"], "remote_ts": [f"{HOME_AGENT}/128[135]"], "mode": "transport_proxy",
+            "esp_proposals": ["aes256gcm16"], "policies": "no", "reqid": str(REQID),
+        }  # fmt: skip
+        user = {"remote_ts": [f"{CORRESPONDENT}/128"], "esp_proposals": ["aes256gcm16"]}
+        self.charon.load_conn(
+            "s2c",
+            local_addrs=[str(UE)],
+            remote_addrs=[str(HOME_AGENT)],
+            proposals=["aes256gcm16-prfsha256-curve25519"],
+            vips=["::"],
+            local={"auth": "psk", "id": PEER},
+            remote={"auth": "psk", "id": NAME},
+            children={"user": user, **({"mh": mobility} if home else {})},
+        )
+        self.charon.load_psk(PSK.encode())
+
+    def live_at(self, home: IPv6Address) -> None:
+        """The kernel's part of Mobile IPv6, for the home address that IKE gave."""
+        self.home = home
+        pair = f"src {home} dst {HOME_AGENT}", f"src {HOME_AGENT} dst {home}"
+        self.ue.run(
+            f"ip addr add {home}/128 dev ue0 home nodad",
+            f"ip xfrm state add {pair[0]} proto hao mode ro coa {UE}",
+            f"ip xfrm state add {pair[1]} proto route2 mode ro coa {UE}",
+            *(
+                f"ip xfrm policy add {ends} proto {MOBILITY_HEADER} dir {way}"
+                f" tmpl {ends} proto esp mode transport reqid {REQID} tmpl {ends} proto {header} mode ro"
+                for ends, way, header in ((pair[0], "out", "hao"), (pair[1], "in", "route2"))
+            ),
+        )
+
+    def register(self) -> BindingAcknowledgement:
+        """Send a Binding Update as any program does, from the home address; the kernel does all the rest both ways."""
+        self.sequence += 1
+        update = BindingUpdate(
+            self.sequence, acknowledge=True, home=True, key_management=True, lifetime=LIFETIME // 4,
+            options=(AlternateCareOfAddress(UE),),
+        )  # fmt: skip
+        with self.ue:
+            way = socket.socket(socket.AF_INET6, socket.SOCK_RAW, MOBILITY_HEADER)
+        with way:
+            way.bind((str(self.home), 0))
+            way.sendto(build_mobility(update, self.home, HOME_AGENT), (str(HOME_AGENT), 0))
+            assert select.select([way], [], [], PATIENCE)[0], (self.told(), self.gateway.ask("status"))
+            content, sender = way.recvfrom(2048)
+        assert sender[0] == str(HOME_AGENT)
+        answer = parse_mobility(content, HOME_AGENT, self.home)
+        assert isinstance(answer, BindingAcknowledgement)
+        return answer
+
+    def told(self) -> str:
+        """Why the kernel drops, for a failing test."""
+        return self.ue.run("grep -v '\\s0$' /proc/net/xfrm_stat || :", "ip -s xfrm state", "ip xfrm policy")
+
+    def gateway_keys(self) -> dict[bytes, bytes]:
+        """SPI to key, salt included, of all SAs that our gateway has had."""
+        lines = csv.reader((self.folder / "keys" / "esp_sa").read_text().splitlines())
+        return {bytes.fromhex(line[3][2:]): bytes.fromhex(line[5][2:]) for line in lines}
+
+    def gateway_ike_keys(self) -> set[frozenset[str]]:
+        """SK_ei and SK_er of all IKE SAs that our gateway has had."""
+        lines = csv.reader((self.folder / "keys" / "ikev2_decryption_table").read_text().splitlines())
+        return {frozenset(line[2:4]) for line in lines}
+
+    def spis(self) -> set[bytes]:
+        """Of the ESP SAs that the kernel holds now."""
+        return set(kernel_sas(self.ue))
+
+    def agree(self) -> dict[bytes, KernelSa]:
+        """The kernel's SAs, which are two at least, after showing that all three know the same keys for them."""
+        kernel = kernel_sas(self.ue)
+        assert len(kernel) >= 2
+        ours, theirs = self.gateway_keys(), self.charon.child_keys()
+        assert {spi: each.key for spi, each in kernel.items()} == {spi: ours.get(spi) for spi in kernel}
+        for keys in _pairs(theirs, set(kernel)):
+            assert {encryption for encryption, _ in keys.keys} == {kernel[spi].key for spi in keys.spis}
+        assert {frozenset((keys.ei.hex(), keys.er.hex())) for keys in self.ike_keys()} == self.gateway_ike_keys()
+        return kernel
+
+    def ike_keys(self) -> list[SaKeys]:
+        """As strongSwan has them."""
+        return self.charon.ike_keys()
+
+    def close(self) -> None:
+        """End both."""
+        self.charon.close()
+        self.gateway.close()
+
+
+def _pairs(theirs: list[EspKeys], spis: set[bytes]) -> list[EspKeys]:
+    """Those of strongSwan's child SAs that are in the kernel; together they are all that is there."""
+    found = [each for each in theirs if each.spis <= spis]
+    assert set().union(*(each.spis for each in found)) == spis
+    return found
+
+
+def until(condition: Callable[[], object], problem: Callable[[], object]) -> None:
+    """Wait for a condition, within limits."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, problem()
+        time.sleep(0.1)  # a poll of a condition that has its limit
+
+
+@pytest.fixture(scope="module")
+def peers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peers]:
+    with field() as meeting:
+        found = Peers(meeting, tmp_path_factory.mktemp("peers"))
+        yield found
+        found.close()
+
+
+def mobility_sas(peers: Peers) -> list[KernelSa]:
+    """The kernel's SAs for the Mobility Header, one each way, after showing that the keys of all its SAs agree."""
+    found = [each for each in peers.agree().values() if each.mode == "transport"]
+    ends = (str(peers.home), str(HOME_AGENT))
+    assert sorted((each.source, each.destination) for each in found) == sorted((ends, ends[::-1]))
+    return found
+
+
+def test_user_plane(peers: Peers) -> None:
+    peers.connect()
+    peers.charon.initiate("user").result()
+    (sa,) = peers.charon.sas()
+    peers.live_at(IPv6Address(sa["local-vips"][0]))
+    said = peers.ue.run(f"ping -n -c 3 -i 0.5 -W 5 -I {peers.home} {CORRESPONDENT} || :")
+    assert " 0% packet loss" in said, f"{said}\n{peers.told()}\n{peers.gateway.ask('status')}"
+    assert [(each.mode, each.packets) for each in peers.agree().values()] == [("tunnel", 3)] * 2
+
+
+def test_established(peers: Peers) -> None:
+    peers.connect(peers.home)
+    peers.charon.initiate("mh").result()
+    assert [each.packets for each in mobility_sas(peers)] == [0, 0]
+
+
+def test_used(peers: Peers) -> None:
+    answer = peers.register()
+    assert (answer.status, answer.sequence, answer.lifetime) == (0, peers.sequence, LIFETIME // 4)
+    binding = peers.gateway.await_entry("binding_created")["binding"]
+    assert (binding["home_address"], binding["care_of_address"]) == (str(peers.home), str(UE))
+    assert [each.packets for each in mobility_sas(peers)] == [1, 1]
+
+
+def test_rekeyed(peers: Peers) -> None:
+    before = peers.spis()
+    old = {each.spi for each in mobility_sas(peers)}
+    peers.charon.rekey(child="mh").result()
+    until(lambda: len(peers.spis() - before) == 2 and not peers.spis() & old, peers.charon.tail)
+    assert peers.register().status == 0
+    assert [each.packets for each in mobility_sas(peers)] == [1, 1]
+
+
+def test_ike_rekeyed(peers: Peers) -> None:
+    before = peers.spis()
+    peers.charon.rekey(ike="s2c").result()
+    until(lambda: len(peers.ike_keys()) == 2 and len(peers.charon.sas()) == 1, peers.charon.tail)
+    assert peers.register().status == 0
+    assert set(peers.agree()) == before
+
+
+def test_deleted(peers: Peers) -> None:
+    closing = {each.spi.hex() for each in mobility_sas(peers)}
+    peers.charon.terminate(child="mh").result()
+    closed = peers.gateway.await_entry("child_sa_closed", 2)  # the first was replaced by the rekeying
+    assert closed["inbound_spi"] in closing
+    assert [each.mode for each in kernel_sas(peers.ue).values()] == ["tunnel", "tunnel"]
+    peers.charon.terminate(ike="s2c").result()
+    peers.gateway.await_entry("ike_sa_closed")
+    assert not peers.spis()
+    assert peers.gateway.ask("status")["sessions"] == 0

@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""strongSwan with the ESP and the Mobile IPv6 of a real kernel, against our gateway: see strongswan_esp.py."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.kernel_lane.lane import Report, run_tests_in_the_lane
+
+FILE = Path(__file__).with_name("strongswan_esp.py")
+PEER = "strongSwan 5.9.8, Linux 6.1"
+pytestmark = [pytest.mark.kernel_lane, pytest.mark.slow, pytest.mark.timeout(200)]
+
+
+@pytest.fixture(scope="module")
+def report(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    begun = time.monotonic()
+    found = run_tests_in_the_lane(clone, FILE, tmp_path_factory.mktemp("lane"), seconds=150)
+    print(f"kernel lane: strongSwan with kernel ESP, {time.monotonic() - begun:.0f} s")
+    return found
+
+
+def row(words: str) -> pytest.MarkDecorator:
+    """A row of the table of independent peers."""
+    return pytest.mark.feature(words, peer=PEER, role="PDN GW", bullet="3.2")
+
+
+@row("MH child SA, `transport_proxy`, kernel ESP: established; keys of kernel, strongSwan and ours are the same")
+def test_established(report: Report) -> None:
+    report.demand("test_established")
+
+
+@row("the kernel's Home Address option and ESP carry a Binding Update to us, our type 2 Routing Header the answer back")
+def test_used(report: Report) -> None:
+    report.demand("test_used")
+
+
+@row("MH child SA in the kernel: rekeyed, used again, keys the same; IKE SA rekeyed, too")
+def test_rekeyed(report: Report) -> None:
+    report.demand("test_rekeyed", "test_ike_rekeyed")
+
+
+@row("MH child SA in the kernel: deleted, then the IKE SA")
+def test_deleted(report: Report) -> None:
+    report.demand("test_deleted")
+
+
+@row("user-plane child SA in tunnel mode: kernel ESP carries ping through our gateway, IKE on port 4500 without a NAT")
+def test_user_plane(report: Report) -> None:
+    report.demand("test_user_plane")
