@@ -37,7 +37,8 @@ Settings = dict[str, Any]
 
 class Charon:
     """One daemon. ``settings`` are merged into its `strongswan.conf`; ``shim``: the kernel's refusal of ESP is hidden;
-    ``libipsec``: user traffic goes through its own ESP in user space, always in UDP."""
+    ``libipsec``: user traffic goes through its own ESP in user space, always in UDP; ``quiet``: no keys in the log,
+    which costs time."""
 
     def __init__(
         self,
@@ -48,6 +49,7 @@ class Charon:
         shim: bool = False,
         libipsec: bool = False,
         settings: Settings | None = None,
+        quiet: bool = False,
     ) -> None:
         self.namespace, self.name = namespace, name
         self._folder = folder / name
@@ -59,15 +61,16 @@ class Charon:
         if shim:
             environment["LD_PRELOAD"] = str(build_shim(self._folder))
         kernel = "kernel-libipsec kernel-netlink" if libipsec else "kernel-netlink"
-        (self._folder / "strongswan.conf").write_text(self._configuration(kernel, settings or {}))
+        (self._folder / "strongswan.conf").write_text(self._configuration(kernel, settings or {}, quiet))
         with namespace, (self._folder / "out").open("wb") as output:
             self.process = subprocess.Popen(
                 [DAEMON], env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
             )
         self._await(lambda: self._socket.exists() and self._answers(), "no answer on its socket")
 
-    def _configuration(self, kernel: str, settings: Settings) -> str:
+    def _configuration(self, kernel: str, settings: Settings, quiet: bool) -> str:
         levels: Settings = {"default": 1, "ike": 4, "chd": 4, "cfg": 2, "enc": 1, "knl": 1, "esp": 1, "net": 1}
+        levels = dict.fromkeys(levels, 0) if quiet else levels
         usual: Settings = {
             "load": PLUGINS.format(kernel=kernel),
             "retransmit_tries": 3,
@@ -103,8 +106,8 @@ class Charon:
     def session(self) -> Iterator[vici.Session]:
         """A VICI session of one's own; a long command blocks only its own."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(str(self._socket))  # before there is a time limit: it waits while the queue is full
             connection.settimeout(PATIENCE * 3)
-            connection.connect(str(self._socket))
             yield vici.Session(connection)
 
     def load_conn(self, name: str, **connection: Any) -> None:
