@@ -35,6 +35,8 @@ from tests.interop.peers.ours import Agent
 
 pytestmark = pytest.mark.timeout(100)
 HOME_AGENT, CORRESPONDENT = IPv6Address("2001:db8:aaaa::1"), IPv6Address("2001:db8:c::80")
+ELSEWHERE = IPv6Address("2001:db8:1::77")
+"""A second care-of address."""
 NAME, PEER, PSK = "pgw.example.net", "ue@example.net", "a secret of ours and theirs"
 PATIENCE = 20.0
 LIFETIME = 600
@@ -49,8 +51,22 @@ journal: gateway.jsonl
 keylog: keys
 addresses: {{ipv6: "{HOME_AGENT}", ipv4: null}}
 pools: {{ipv6: {{internet: "2001:db8:200::/48"}}, ipv4: {{}}}}
-ike: {{fqdn: {NAME}, psk: {PSK}}}
+ike:
+  fqdn: {NAME}
+  psk: {PSK}
+  suites:
+    ike: [aes256gcm16-prfsha256-curve25519]
+    esp: [aes256gcm16-aes128gcm16, aes256-aes128-sha1-sha256-sha384-sha512, null-sha256]
 """
+SUITES = ("aes128gcm16", "aes256-sha256", "aes128-sha384", "aes256-sha512", "aes128-sha1", "null-sha256")
+"""Beside the one of all other tests."""
+
+
+class Keys(NamedTuple):
+    """Of one direction; a combined mode's encryption key holds the salt and has no integrity key beside it."""
+
+    encryption: bytes
+    integrity: bytes
 
 
 class KernelSa(NamedTuple):
@@ -60,7 +76,7 @@ class KernelSa(NamedTuple):
     destination: str
     spi: bytes
     mode: str
-    key: bytes
+    keys: Keys
     packets: int
 
 
@@ -73,10 +89,15 @@ def kernel_sas(namespace: Namespace) -> dict[bytes, KernelSa]:
             continue
         source, destination = block.split()[1], block.split()[3]
         spi = bytes.fromhex(_one(r"spi 0x([0-9a-f]{8})", block))
-        key = bytes.fromhex(_one(r"aead rfc4106\(gcm\(aes\)\) 0x([0-9a-f]+)", block))
+        keys = Keys(_key("aead|enc", block), _key("auth-trunc", block))
         packets = int(_one(r"lifetime current:\s+\d+\(bytes\), (\d+)\(packets\)", block))
-        found[spi] = KernelSa(source, destination, spi, _one(r"mode (\w+)", block), key, packets)
+        found[spi] = KernelSa(source, destination, spi, _one(r"mode (\w+)", block), keys, packets)
     return found
+
+
+def _key(kind: str, block: str) -> bytes:
+    found = re.search(rf"\t(?:{kind}) \S+ 0x([0-9a-f]+)", block)
+    return bytes.fromhex(found[1]) if found else b""
 
 
 def _one(pattern: str, text: str) -> str:
@@ -97,14 +118,14 @@ class Peers:
         config.write_text(GATEWAY)
         self.gateway = Agent(meeting.ha, "gateway", config)
         self.charon = Charon(meeting.ue, folder, settings={"install_virtual_ip": "no"})
-        self.home = IPv6Address(0)
+        self.home, self.care_of = IPv6Address(0), UE
         self.sequence = 0
 
-    def connect(self, home: IPv6Address | None = None) -> None:
+    def connect(self, home: IPv6Address | None = None, suite: str = "aes256gcm16") -> None:
         """Tell strongSwan all that it needs; in proxy mode it must know the home address. Nothing is sent."""
         mobility = {
             "local_ts": [f"{home}/128[135]"], "remote_ts": [f"{HOME_AGENT}/128[135]"], "mode": "transport_proxy",
-            "esp_proposals": ["aes256gcm16"], "policies": "no", "reqid": str(REQID),
+            "esp_proposals": [suite], "policies": "no", "reqid": str(REQID),
         }  # fmt: skip
         user = {"remote_ts": [f"{CORRESPONDENT}/128"], "esp_proposals": ["aes256gcm16"]}
         self.charon.load_conn(
@@ -134,12 +155,21 @@ class Peers:
             ),
         )
 
-    def register(self) -> BindingAcknowledgement:
+    def move_to(self, care_of: IPv6Address) -> None:
+        """The kernel's part of a handover; SAs of ESP know nothing of it."""
+        self.care_of = care_of
+        self.ue.run(
+            f"ip addr add {care_of}/64 dev ue0 nodad",
+            f"ip xfrm state update src {self.home} dst {HOME_AGENT} proto hao mode ro coa {care_of}",
+            f"ip xfrm state update src {HOME_AGENT} dst {self.home} proto route2 mode ro coa {care_of}",
+        )
+
+    def register(self, lifetime: int = LIFETIME) -> BindingAcknowledgement:
         """Send a Binding Update as any program does, from the home address; the kernel does all the rest both ways."""
         self.sequence += 1
         update = BindingUpdate(
-            self.sequence, acknowledge=True, home=True, key_management=True, lifetime=LIFETIME // 4,
-            options=(AlternateCareOfAddress(UE),),
+            self.sequence, acknowledge=True, home=True, key_management=True, lifetime=lifetime // 4,
+            options=(AlternateCareOfAddress(self.care_of),),
         )  # fmt: skip
         with self.ue:
             way = socket.socket(socket.AF_INET6, socket.SOCK_RAW, MOBILITY_HEADER)
@@ -157,10 +187,12 @@ class Peers:
         """Why the kernel drops, for a failing test."""
         return self.ue.run("grep -v '\\s0$' /proc/net/xfrm_stat || :", "ip -s xfrm state", "ip xfrm policy")
 
-    def gateway_keys(self) -> dict[bytes, bytes]:
-        """SPI to key, salt included, of all SAs that our gateway has had."""
+    def gateway_keys(self) -> dict[bytes, Keys]:
+        """By SPI, of all SAs that our gateway has had."""
         lines = csv.reader((self.folder / "keys" / "esp_sa").read_text().splitlines())
-        return {bytes.fromhex(line[3][2:]): bytes.fromhex(line[5][2:]) for line in lines}
+        return {
+            bytes.fromhex(line[3][2:]): Keys(bytes.fromhex(line[5][2:]), bytes.fromhex(line[7][2:])) for line in lines
+        }
 
     def gateway_ike_keys(self) -> set[frozenset[str]]:
         """SK_ei and SK_er of all IKE SAs that our gateway has had."""
@@ -176,9 +208,9 @@ class Peers:
         kernel = kernel_sas(self.ue)
         assert len(kernel) >= 2
         ours, theirs = self.gateway_keys(), self.charon.child_keys()
-        assert {spi: each.key for spi, each in kernel.items()} == {spi: ours.get(spi) for spi in kernel}
-        for keys in _pairs(theirs, set(kernel)):
-            assert {encryption for encryption, _ in keys.keys} == {kernel[spi].key for spi in keys.spis}
+        assert {spi: each.keys for spi, each in kernel.items()} == {spi: ours.get(spi) for spi in kernel}
+        for child in _pairs(theirs, set(kernel)):
+            assert child.keys == {kernel[spi].keys for spi in child.spis}
         assert {frozenset((keys.ei.hex(), keys.er.hex())) for keys in self.ike_keys()} == self.gateway_ike_keys()
         return kernel
 
@@ -247,6 +279,15 @@ def test_used(peers: Peers) -> None:
     assert [each.packets for each in mobility_sas(peers)] == [1, 1]
 
 
+def test_moved(peers: Peers) -> None:
+    before = {each.spi for each in mobility_sas(peers)}
+    peers.move_to(ELSEWHERE)
+    assert peers.register().status == 0
+    binding = peers.gateway.await_entry("binding_updated")["binding"]
+    assert binding["care_of_address"] == str(ELSEWHERE)
+    assert [(each.spi in before, each.packets) for each in mobility_sas(peers)] == [(True, 2)] * 2
+
+
 def test_rekeyed(peers: Peers) -> None:
     before = peers.spis()
     old = {each.spi for each in mobility_sas(peers)}
@@ -264,13 +305,42 @@ def test_ike_rekeyed(peers: Peers) -> None:
     assert set(peers.agree()) == before
 
 
-def test_deleted(peers: Peers) -> None:
+def delete_mobility(peers: Peers, closed: int) -> None:
+    """Have strongSwan delete its child SA for the Mobility Header, which makes ``closed`` in all so far."""
     closing = {each.spi.hex() for each in mobility_sas(peers)}
     peers.charon.terminate(child="mh").result()
-    closed = peers.gateway.await_entry("child_sa_closed", 2)  # the first was replaced by the rekeying
-    assert closed["inbound_spi"] in closing
+    assert peers.gateway.await_entry("child_sa_closed", closed)["inbound_spi"] in closing
     assert [each.mode for each in kernel_sas(peers.ue).values()] == ["tunnel", "tunnel"]
+
+
+def test_deleted(peers: Peers) -> None:
+    assert peers.register(lifetime=0).status == 0
+    peers.gateway.await_entry("binding_removed")
+    delete_mobility(peers, 2)  # the first was replaced by the rekeying
+
+
+def test_suites(peers: Peers) -> None:
+    for number, suite in enumerate(SUITES, 3):
+        peers.connect(peers.home, suite)
+        peers.charon.initiate("mh").result()
+        assert peers.register().status == 0, suite
+        assert [each.packets for each in mobility_sas(peers)] == [1, 1], suite
+        delete_mobility(peers, number)
+
+
+def test_ended_by_strongswan(peers: Peers) -> None:
     peers.charon.terminate(ike="s2c").result()
     peers.gateway.await_entry("ike_sa_closed")
     assert not peers.spis()
     assert peers.gateway.ask("status")["sessions"] == 0
+
+
+def test_ended_by_us(peers: Peers) -> None:
+    peers.connect(peers.home)
+    for child in ("user", "mh"):
+        peers.charon.initiate(child).result()
+    assert len(mobility_sas(peers)) == 2
+    status, said = peers.gateway.end()
+    assert status == 0, said
+    until(lambda: not peers.spis(), peers.charon.tail)
+    assert peers.charon.said(r"received DELETE for IKE_SA")

@@ -38,14 +38,24 @@ def test_used(report: Report) -> None:
     report.demand("test_used")
 
 
+@row("the same SAs after a change of the care-of address, keyed by the home address")
+def test_moved(report: Report) -> None:
+    report.demand("test_moved")
+
+
 @row("MH child SA in the kernel: rekeyed, used again, keys the same; IKE SA rekeyed, too")
 def test_rekeyed(report: Report) -> None:
     report.demand("test_rekeyed", "test_ike_rekeyed")
 
 
-@row("MH child SA in the kernel: deleted, then the IKE SA")
+@row("MH child SA in the kernel: deleted; then the IKE SA, by either end")
 def test_deleted(report: Report) -> None:
-    report.demand("test_deleted")
+    report.demand("test_deleted", "test_ended_by_strongswan", "test_ended_by_us")
+
+
+@row("every further ESP suite of ours in the kernel: keys the same, a Binding Update and its answer get through")
+def test_suites(report: Report) -> None:
+    report.demand("test_suites")
 
 
 @row("user-plane child SA in tunnel mode: kernel ESP carries ping through our gateway, IKE on port 4500 without a NAT")
