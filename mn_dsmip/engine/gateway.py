@@ -13,16 +13,17 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from heapq import heappop, heappush
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, summarize_address_range
-from typing import Any
+from typing import Any, Protocol
 
 from ..crypto.aka import AuthenticationCentre
 from ..crypto.esp import EspError
 from ..wire.ip import Ipv6Packet
+from .aaa.client import AaaDatagram, RadiusClient, RadiusConfig
 from .base import Datagram, Event, Random, UdpDatagram, earliest
 from .effects import LeaseChanged
 from .gateway_network import GatewayNetwork
 from .gateway_policy import GatewayPolicy, PolicyConfig, holder_of
-from .ike.events import ChildSaClosed, ChildSaEstablished, IkeSaClosed, IkeSaEstablished, ResponderConfig
+from .ike.events import ChildSaClosed, ChildSaEstablished, IkeFailed, IkeSaClosed, IkeSaEstablished, ResponderConfig
 from .ike.path import holds_esp
 from .ike.responder import IkeResponder
 from .leases import Holder
@@ -44,6 +45,18 @@ class GatewayConfig:
     home_agent: HomeAgentConfig = HomeAgentConfig()  # noqa: RUF009 - frozen
     ipv4_address: IPv4Address | None = None
     link_mtu: int = 1500
+    radius: RadiusConfig | None = None
+    """Servers that authenticate instead of the subscriptions."""
+
+
+class _Part(Protocol):
+    """An engine inside this one."""
+
+    counters: Counter[str]
+
+    def next_timer(self) -> float | None: ...
+
+    def handle_timer(self, now: float) -> None: ...
 
 
 class Gateway:
@@ -58,9 +71,9 @@ class Gateway:
     ) -> None:
         self.config = config
         self.counters: Counter[str] = Counter()
-        self.policy = GatewayPolicy(
-            config.policy, AuthenticationCentre(random, {} if sequence_numbers is None else sequence_numbers), random
-        )
+        self.radius = RadiusClient(config.radius, random) if config.radius else None
+        centre = AuthenticationCentre(random, {} if sequence_numbers is None else sequence_numbers)
+        self.policy = GatewayPolicy(config.policy, centre, random, self.radius)
         self.ike = IkeResponder(config.ike, self.policy, random)
         lifetime = min(config.home_agent.max_lifetime, config.policy.prefix_lifetime)
         self.home_agent = HomeAgent(replace(config.home_agent, max_lifetime=lifetime), self.policy.leases)
@@ -69,6 +82,9 @@ class Gateway:
         self.network = GatewayNetwork(
             self._own, ipv4_reporter, random, self.counters, config.link_mtu, lambda name: self.ike.sessions[name]
         )
+        distant = (self.radius,) if self.radius else ()
+        self._counting: tuple[_Part, ...] = (self.ike, self.home_agent, *distant)
+        self._timed: tuple[_Part, ...] = (*self._counting, self.network.stack)
         self._sessions: dict[Holder, bytes] = {}
         self._holders: dict[bytes, Holder] = {}
         self._authorizations: dict[bytes, Authorization] = {}  # by inbound SPI
@@ -146,14 +162,23 @@ class Gateway:
             self._receive_esp(received, now)
         self._settle(now)
 
+    def receive_radius(self, datagram: AaaDatagram, now: float) -> None:
+        """Take an answer of a RADIUS server."""
+        if self.radius is not None:
+            self.radius.receive_datagram(datagram, now)
+            self._settle(now)
+
     def next_timer(self) -> float | None:
         """When ``handle_timer`` is due."""
         release = self._releases[0][0] if self._releases else None
-        return earliest(release, self.ike.next_timer(), self.home_agent.next_timer(), self.network.stack.next_timer())
+        radius = self.radius.next_timer() if self.radius else None
+        return earliest(
+            release, radius, self.ike.next_timer(), self.home_agent.next_timer(), self.network.stack.next_timer()
+        )
 
     def handle_timer(self, now: float) -> None:
         """Let every part whose time has come act."""
-        for part in (self.ike, self.home_agent, self.network.stack):
+        for part in self._timed:
             due = part.next_timer()
             if due is not None and due <= now:
                 part.handle_timer(now)
@@ -203,13 +228,17 @@ class Gateway:
 
     def _settle(self, now: float) -> None:
         """Let events of the parts take effect until nothing more happens, then collect what is to be sent."""
+        for session in self.radius.answered() if self.radius else ():
+            self.ike.resume(session, now)
         while happened := self.ike.events() + self.home_agent.events():
             for event in happened:
                 self._events.append(event)
                 reaction = _REACTIONS.get(type(event))
                 if reaction is not None:
                     reaction(self, event, now)
-        for part in (self.ike, self.home_agent):
+        if self.radius is not None:
+            self.radius.begin(now)
+        for part in self._counting:
             self.counters.update(part.counters)
             part.counters.clear()
         for datagram in self.ike.datagrams_to_send():
@@ -279,6 +308,9 @@ class Gateway:
         if not self.network.database.tunnels(event.session):
             self.network.user_plane.forget(event.session)
 
+    def _refused(self, event: IkeFailed, now: float) -> None:
+        self.policy.forget(event.session)
+
     def _remove_children(self, session: bytes) -> None:
         self.network.database.remove_session(session)
         self.network.user_plane.forget(session)
@@ -318,6 +350,7 @@ class Gateway:
 _REACTIONS: dict[type[Event], Callable[[Gateway, Any, float], None]] = {
     IkeSaEstablished: Gateway._established,
     IkeSaClosed: Gateway._session_closed,
+    IkeFailed: Gateway._refused,
     ChildSaEstablished: Gateway._child_established,
     ChildSaClosed: Gateway._child_closed,
     BindingCreated: Gateway._binding_created,

@@ -12,6 +12,8 @@ from ..wire.ikev2_numbers import CfgAttribute, CfgType, NotifyType
 from ..wire.ikev2_payloads import Attribute, Configuration, HomePrefix
 from ..wire.ip import MOBILITY_HEADER
 from ..wire.mobility import IPv4Status
+from .aaa.client import RadiusClient, RadiusEap
+from .aaa.packets import Caller
 from .base import Random
 from .ike.aka_common import AKA, AKA_PRIME
 from .ike.aka_server import AkaServer
@@ -73,6 +75,8 @@ class Leases:
         fixed4 = [each.ipv4 for each in static if each.ipv4]
         self.prefixes: dict[str, Pool[IPv6Network]] = {}
         self.ipv4: dict[str, Pool[IPv4Address]] = {}
+        self.granted: dict[Holder, tuple[IPv6Network | None, IPv4Address | None]] = {}
+        """What a RADIUS server chose for them."""
         self.configured: set[Holder] = set()
         """Whose IPv4 home address was given in IKE: it lasts as long as the IKE SA, binding or not."""
         shared: dict[IPv6Network, Pool[IPv6Network]] = {}
@@ -90,7 +94,8 @@ class Leases:
         if pool is None:
             return IPv4Status.ADMINISTRATIVELY_PROHIBITED
         subscription = self._config.subscriptions.get(holder[0])
-        address = pool.take(holder, subscription.ipv4 if subscription else None)
+        _, granted = self.granted.get(holder, (None, None))
+        address = pool.take(holder, granted or (subscription.ipv4 if subscription else None))
         if address is None:
             return IPv4Status.DYNAMIC_ASSIGNMENT_NOT_AVAILABLE
         if wanted is not None and wanted != address:
@@ -106,6 +111,7 @@ class Leases:
         """Both the prefix and the address are free again."""
         self.prefixes[holder[1]].release(holder)
         self.configured.discard(holder)
+        self.granted.pop(holder, None)
         if holder[1] in self.ipv4:
             self.ipv4[holder[1]].release(holder)
 
@@ -113,9 +119,13 @@ class Leases:
 class GatewayPolicy:
     """The decisions of one PDN GW; ``leases`` holds what it gave out."""
 
-    def __init__(self, config: PolicyConfig, centre: AuthenticationCentre, random: Random) -> None:
+    def __init__(
+        self, config: PolicyConfig, centre: AuthenticationCentre, random: Random, radius: RadiusClient | None = None
+    ) -> None:
         self.config = config
         self.leases = Leases(config)
+        self._radius = radius
+        self._distant: dict[bytes, RadiusEap] = {}
         self._centre = centre
         self._random = random
 
@@ -124,6 +134,8 @@ class GatewayPolicy:
         if self.config.psk is not None:
             return self.config.psk
         identity = peer.claimed.data.decode(errors="replace")
+        if self._radius is not None:
+            return self._ask(self._radius, peer, identity)
         claimed = self.config.subscriptions.get(imsi_of(identity, identity[:1]) or "")
         if peer.apn is None and claimed is not None:
             peer.apn = claimed.apns[0]  # IDr names the default APN before EAP shows who it really is (S-12)
@@ -132,6 +144,18 @@ class GatewayPolicy:
         name = self.config.network_name
         return AkaServer(flavour, identity, lookup, self._centre, self._random, name)
 
+    def _ask(self, radius: RadiusClient, peer: Peer, identity: str) -> RadiusEap:
+        """Somebody else's server authenticates; the default APN is the first of ours (S-12)."""
+        peer.apn = peer.apn or next(iter(self.config.apns))
+        about = radius.config
+        caller = Caller(identity, about.nas_identifier, about.nas_address, peer.apn, str(peer.address))
+        method = self._distant[peer.session] = RadiusEap(radius, peer.session, caller)
+        return method
+
+    def forget(self, session: bytes) -> None:
+        """The session is over, or needs its authentication no more."""
+        self._distant.pop(session, None)
+
     def _credentials(self, imsi: str) -> Subscriber | None:
         subscription = self.config.subscriptions.get(imsi)
         return subscription.credentials if subscription else None
@@ -139,7 +163,7 @@ class GatewayPolicy:
     def authorise(self, peer: Peer) -> Refusal | None:
         """Whether the subscriber may use the APN; the default APN when none was named (S-12)."""
         subscription = self.config.subscriptions.get(peer.identity)
-        if subscription is None and self.config.psk is None:
+        if subscription is None and self.config.psk is None and self._radius is None:
             return self._no(f"{peer.identity} is not a subscriber of ours")
         if subscription is not None and subscription.barred:
             return self._no(f"subscriber {peer.identity} is barred")
@@ -148,6 +172,19 @@ class GatewayPolicy:
         if apn not in allowed or apn not in self.config.apns:
             return self._no(f"subscriber {peer.identity} may not use APN {apn}")
         peer.apn = apn
+        return self._take_grant(peer, self.config.apns[apn])
+
+    def _take_grant(self, peer: Peer, pools: ApnPools) -> Refusal | None:
+        """The prefix and address that a RADIUS server gives stand in place of ones out of the pools (RFC 3162 2.3)."""
+        distant = self._distant.pop(peer.session, None)
+        if distant is None or distant.accepted is None:
+            return None
+        prefix, ipv4 = distant.accepted.prefix, distant.accepted.ipv4
+        if prefix and not (prefix.prefixlen == HOME_PREFIX_LENGTH and prefix.subnet_of(pools.prefixes)):
+            return self._no(f"the RADIUS server gives {peer.identity} {prefix}, which is no /64 of {pools.prefixes}")
+        if ipv4 and (pools.ipv4 is None or ipv4 not in pools.ipv4):
+            return self._no(f"the RADIUS server gives {peer.identity} {ipv4}, which is not in APN {peer.apn}'s pool")
+        self.leases.granted[holder_of(peer)] = (prefix, ipv4)
         return None
 
     def _no(self, reason: str) -> Refusal:
@@ -203,9 +240,9 @@ class GatewayPolicy:
         pool = self.config.apns[peer.apn].prefixes
         named = (IPv6Network((value[:16], HOME_PREFIX_LENGTH), strict=False) for value in _home_addresses(request))
         wanted = next((prefix for prefix in named if prefix.subnet_of(pool)), None)
-        return self.leases.prefixes[peer.apn].take(
-            holder_of(peer), subscription.prefix if subscription else None, wanted
-        )
+        granted, _ = self.leases.granted.get(holder_of(peer), (None, None))
+        static = granted or (subscription.prefix if subscription else None)
+        return self.leases.prefixes[peer.apn].take(holder_of(peer), static, wanted)
 
     def narrow(self, peer: Peer, asked: Selectors) -> Selectors | Refusal:
         """Signalling between the peer's own prefix and this home agent, in transport mode; all else in tunnel mode."""

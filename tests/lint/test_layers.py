@@ -17,7 +17,7 @@ LAYERS = ("wire", "crypto", "engine", "agent", "check", "nodes")
 MAY_IMPORT: dict[str, set[str]] = {
     "wire": set(),
     "crypto": {"cryptography"},
-    "engine": {"wire", "crypto", "cryptography.x509", "dns"},
+    "engine": {"wire", "crypto", "cryptography.x509", "dns", "pyrad.dictionary", "pyrad.packet"},
     "agent": {"engine", "crypto", "wire", "cryptography", "dns", "yaml"},
     "check": {"resources", "pyshark", "yaml"},
     "nodes": {"mininet"},
