@@ -64,5 +64,5 @@ def build_gateway(settings: GatewaySettings, store: Store) -> Gateway:
         timers=Timers(liveness=settings.liveness),
     )
     home_agent = HomeAgentConfig(max_lifetime=settings.max_lifetime, refresh_advice=settings.refresh_advice)
-    config = GatewayConfig(policy, ike, home_agent, settings.ipv4_address)
+    config = GatewayConfig(policy, ike, home_agent, settings.ipv4_address, radius=settings.radius)
     return Gateway(config, secrets.token_bytes, store.sequence_numbers, list(store.leases.values()))

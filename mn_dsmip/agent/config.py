@@ -11,13 +11,14 @@ from cryptography import x509
 
 from ..crypto.certs import Identity, load_certificates, load_key
 from ..crypto.suites import CryptoError
+from ..engine.aaa.client import RadiusConfig
 from ..engine.base import IPAddress
 from ..engine.discovery import ha_apn_fqdn
 from ..engine.gateway_policy import ApnPools, Subscription
 from ..engine.ike.proposals import PROFILES, Offer, Profile, parse_offer
 from ..wire.ikev2_numbers import Protocol
 from .document import Section, demand_private, load, load_empty
-from .provisioning import KEY_OCTETS, load_subscribers, read_identity, read_keys, read_pools
+from .provisioning import KEY_OCTETS, load_subscribers, read_identity, read_keys, read_pools, read_radius
 
 LONGEST_LIFETIME = 262_140
 """Seconds that fit a binding's lifetime (RFC 6275 6.1.7)."""
@@ -78,6 +79,7 @@ class GatewaySettings:
     address: IPv6Address
     ipv4_address: IPv4Address | None
     subscriptions: dict[str, Subscription]
+    radius: RadiusConfig | None
     apns: dict[str, ApnPools]
     dns: tuple[IPv6Address, ...]
     profile: Profile
@@ -149,22 +151,29 @@ def load_gateway(path: Path) -> GatewaySettings:
     psk = _psk(top)
     owned: list[IPAddress] = [address, *([ipv4_address] if ipv4_address else [])]
     apns = read_pools(top, owned)
+    ike = _subsection(top, "ike")
+    fqdn = ike.text("fqdn", str(address))
+    radius = read_radius(top, fqdn, address)
+    if radius is not None and psk is not None:
+        raise ike.problem("psk", "a pre-shared key for everybody leaves nothing for RADIUS servers to authenticate")
     store = top.file("subscribers")
-    if store is None and psk is None:
+    if store is not None and radius is not None:
+        raise top.problem("subscribers", "with `aaa: radius` the servers know the subscribers: remove this line")
+    if store is None and psk is None and radius is None:
         raise top.problem("subscribers", "missing: the file with the subscriber store")
     subscriptions = load_subscribers(store, apns) if store is not None else {}
-    ike = _subsection(top, "ike")
     binding = _subsection(top, "binding")
     settings = GatewaySettings(
         common=common,
         address=address,
         ipv4_address=ipv4_address,
         subscriptions=subscriptions,
+        radius=radius,
         apns=apns,
         dns=_dns(top),
         profile=_profile(ike),
         identity=_identity(ike, required=psk is None),
-        fqdn=ike.text("fqdn", str(address)),
+        fqdn=fqdn,
         psk=psk,
         network_name=ike.text("network_name", "WLAN"),
         cookie_threshold=ike.number("cookie_threshold", 0, 1_000_000, 64),

@@ -58,6 +58,15 @@ class AgentEngine(Protocol):
     def status(self, now: float) -> dict[str, Any]: ...
 
 
+class SidePort(Protocol):
+    """Sockets beside the data path, which takes IP packets only."""
+
+    counters: Counter[str]
+
+    def flush(self) -> None:
+        """Send what the engine has for it."""
+
+
 @dataclass
 class Sinks:
     """Where an engine's events go besides the datapath."""
@@ -82,6 +91,8 @@ class Driver:
         self._waiting: list[tuple[tuple[type[Event], ...], asyncio.Future[Event]]] = []
         self._stopping, self._hurry = asyncio.Event(), asyncio.Event()
         self._broken: BaseException | None = None
+        self.side: SidePort | None = None
+        """Another way out, for an engine that has one."""
 
     # --- into the engine and out of it
 
@@ -131,6 +142,8 @@ class Driver:
         datagrams = self.engine.datagrams_to_send()
         if datagrams:
             self._datapath.send(datagrams)
+        if self.side is not None:
+            self.side.flush()
         self._arm()
 
     def _take(self, event: Event) -> None:
@@ -191,7 +204,9 @@ class Driver:
     def _status(self) -> dict[str, Any]:
         """The engine's status, with what the data path counted."""
         status = self.engine.status(self.now())
-        counters = Counter(status["counters"]) + self._datapath.counters
+        counters = (
+            Counter(status["counters"]) + self._datapath.counters + (self.side.counters if self.side else Counter())
+        )
         return {**self._identity, **status, "counters": dict(sorted(counters.items()))}
 
     async def _perform(self, call: Callable[[float], object], outcomes: tuple[type[Event], ...]) -> Event:

@@ -4,17 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from ipaddress import IPv4Address, IPv4Network, IPv6Network
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 from itertools import combinations
 from pathlib import Path
 
 from ..crypto.aka import Subscriber, opc_from_op
+from ..engine.aaa.client import RadiusConfig, RadiusServer
 from ..engine.base import IPAddress
 from ..engine.gateway_policy import ApnPools, Subscription
 from ..engine.leases import HOME_PREFIX_LENGTH
 from .document import Section, load_empty, load_sections
 
 KEY_OCTETS = 16
+RADIUS_PORT = 1812
+"""RFC 2865 3."""
 DEFAULT_AMF = b"\x80\x00"
 
 
@@ -76,6 +79,30 @@ def _check_apart(section: Section, pools: Mapping[str, IPv4Network | IPv6Network
     for (_, one), (apn, other) in combinations(pools.items(), 2):
         if one != other and one.overlaps(other):
             raise section.problem(apn, f"{other} overlaps {one} of another APN")
+
+
+def read_radius(top: Section, name: str, address: IPAddress) -> RadiusConfig | None:
+    """The RADIUS servers of a gateway ``name`` at ``address``; ``None`` where the subscriber store authenticates."""
+    if top.choice("aaa", ("store", "radius"), "store") == "store":
+        if top.has("radius"):
+            raise top.problem("radius", "this section needs `aaa: radius` beside it")
+        return None
+    section = top.section("radius", required=True)
+    assert section
+    section.demand_private("secrets shared with RADIUS servers")
+    servers = []
+    for entry in section.sections("servers"):
+        where = entry.read("address", ip_address, "an IP address")
+        secret = entry.text("secret").encode()
+        if not secret:
+            raise entry.problem("secret", "an empty secret protects nothing")
+        servers.append(RadiusServer(where, entry.number("port", 1, 65535, RADIUS_PORT), secret))
+        entry.finish()
+    if not servers:
+        raise section.problem("servers", "one server at least is expected, with `address` and `secret`")
+    config = RadiusConfig(tuple(servers), section.text("nas_identifier", name), address)
+    section.finish()
+    return config
 
 
 def load_subscribers(path: Path, apns: Mapping[str, ApnPools]) -> dict[str, Subscription]:

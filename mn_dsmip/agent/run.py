@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 
+from ..engine.aaa.client import AaaDatagram
 from ..engine.ue_states import Access
 from .build import build_gateway, build_ue
 from .config import Common, GatewaySettings, UeSettings, load_gateway, load_ue
@@ -21,6 +22,7 @@ from .datapath.ue import UeDatapath
 from .driver import AgentEngine, Driver, Sinks
 from .journal import Journal
 from .keylog import KeyLog
+from .radius_port import RadiusPort
 from .store import Store
 
 FORMAT_VERSION = 1
@@ -62,7 +64,15 @@ async def _run_gateway(settings: GatewaySettings, ready_fd: int | None) -> None:
         common.device, settings.address, settings.ipv4_address, dict.fromkeys(_served(settings)), common.name
     )
     driver = _driver(common, "gateway", engine, datapath, store)
-    await _serve(common, driver, datapath, store, ready_fd)
+    with ExitStack() as undo:
+        if engine.radius is not None:
+
+            def deliver(datagram: AaaDatagram) -> None:
+                driver.enter(lambda now: engine.receive_radius(datagram, now))
+
+            driver.side = port = RadiusPort(engine.radius, deliver)
+            undo.callback(port.close)
+        await _serve(common, driver, datapath, store, ready_fd)
 
 
 def _served(settings: GatewaySettings) -> Iterator[IPv6Network | IPv4Network]:

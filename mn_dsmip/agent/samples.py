@@ -81,6 +81,8 @@ dns: []                            # DNS servers for UEs
 # home_prefix_lifetime: 86400      seconds
 
 subscribers: subscribers.yaml
+# aaa: store                       or radius: other servers authenticate. In place of `subscribers` then stands
+#                                  `radius: {{servers: [{{address: 192.0.2.1, port: 1812, secret: shared with it}}]}}`
 
 ike:
   # profile: modern
