@@ -18,7 +18,7 @@ import select
 import socket
 import time
 from collections.abc import Callable, Iterator
-from ipaddress import IPv6Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 from typing import NamedTuple
 
@@ -35,6 +35,7 @@ from tests.interop.peers.ours import Agent
 
 pytestmark = pytest.mark.timeout(100)
 HOME_AGENT, CORRESPONDENT = IPv6Address("2001:db8:aaaa::1"), IPv6Address("2001:db8:c::80")
+CORRESPONDENT_IPV4 = IPv4Address("198.51.100.80")
 ELSEWHERE = IPv6Address("2001:db8:1::77")
 """A second care-of address."""
 NAME, PEER, PSK = "pgw.example.net", "ue@example.net", "a secret of ours and theirs"
@@ -50,7 +51,7 @@ name: gateway
 journal: gateway.jsonl
 keylog: keys
 addresses: {{ipv6: "{HOME_AGENT}", ipv4: null}}
-pools: {{ipv6: {{internet: "2001:db8:200::/48"}}, ipv4: {{}}}}
+pools: {{ipv6: {{internet: "2001:db8:200::/48"}}, ipv4: {{internet: 10.45.0.0/24}}}}
 ike:
   fqdn: {NAME}
   psk: {PSK}
@@ -112,7 +113,7 @@ class Peers:
     def __init__(self, meeting: Field, folder: Path) -> None:
         self.ue, self.folder = meeting.ue, folder
         meeting.ue.run(f"ip -6 route add default via {HA}")
-        meeting.ha.run(f"ip addr add {CORRESPONDENT}/128 dev lo nodad")
+        meeting.ha.run(f"ip addr add {CORRESPONDENT}/128 dev lo nodad", f"ip addr add {CORRESPONDENT_IPV4}/32 dev lo")
         config = folder / "gateway.yaml"
         config.touch(mode=0o600)
         config.write_text(GATEWAY)
@@ -127,13 +128,13 @@ class Peers:
             "local_ts": [f"{home}/128[135]"], "remote_ts": [f"{HOME_AGENT}/128[135]"], "mode": "transport_proxy",
             "esp_proposals": [suite], "policies": "no", "reqid": str(REQID),
         }  # fmt: skip
-        user = {"remote_ts": [f"{CORRESPONDENT}/128"], "esp_proposals": ["aes256gcm16"]}
+        user = {"remote_ts": [f"{CORRESPONDENT}/128", f"{CORRESPONDENT_IPV4}/32"], "esp_proposals": ["aes256gcm16"]}
         self.charon.load_conn(
             "s2c",
             local_addrs=[str(UE)],
             remote_addrs=[str(HOME_AGENT)],
             proposals=["aes256gcm16-prfsha256-curve25519"],
-            vips=["::"],
+            vips=["::", "0.0.0.0"],
             local={"auth": "psk", "id": PEER},
             remote={"auth": "psk", "id": NAME},
             children={"user": user, **({"mh": mobility} if home else {})},
@@ -255,14 +256,26 @@ def mobility_sas(peers: Peers) -> list[KernelSa]:
     return found
 
 
+def ping(peers: Peers, source: str, destination: object, size: int) -> None:
+    """Three echoes of that many octets, all answered once both hosts know the path's MTU."""
+    command = f"ping -n -i 0.5 -s {size} -I {source} {destination}"
+    said = peers.ue.run(f"[ {size} -lt 1000 ] || {command} -c 2 -W 1 >/dev/null || :", f"{command} -c 3 -W 5 || :")
+    assert " 0% packet loss" in said, f"{said}\n{peers.told()}\n{peers.gateway.ask('status')}"
+
+
 def test_user_plane(peers: Peers) -> None:
     peers.connect()
     peers.charon.initiate("user").result()
     (sa,) = peers.charon.sas()
-    peers.live_at(IPv6Address(sa["local-vips"][0]))
-    said = peers.ue.run(f"ping -n -c 3 -i 0.5 -W 5 -I {peers.home} {CORRESPONDENT} || :")
-    assert " 0% packet loss" in said, f"{said}\n{peers.told()}\n{peers.gateway.ask('status')}"
+    home, ipv4 = sorted(sa["local-vips"], key=len, reverse=True)
+    peers.ue.run(f"ip addr add {ipv4}/32 dev ue0", f"ip route add {CORRESPONDENT_IPV4} dev ue0 src {ipv4}")
+    peers.live_at(IPv6Address(home))
+    ping(peers, home, CORRESPONDENT, 56)
     assert [(each.mode, each.packets) for each in peers.agree().values()] == [("tunnel", 3)] * 2
+    for size in (1400, 4000):
+        ping(peers, home, CORRESPONDENT, size)
+    for size in (56, 1400, 4000):
+        ping(peers, ipv4, CORRESPONDENT_IPV4, size)
 
 
 def test_established(peers: Peers) -> None:

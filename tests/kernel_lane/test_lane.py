@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
 import time
@@ -15,6 +16,8 @@ import pytest
 from tests.kernel_lane.lane import run_in_the_lane
 
 LOSSY = ["--link", "tc,delay=10ms,loss=2"]
+ROUND_TRIP = 80.0
+"""Milliseconds at least between UE and correspondent: four links, twice."""
 pytestmark = [pytest.mark.kernel_lane, pytest.mark.slow, pytest.mark.timeout(200)]
 Note = Callable[[str, object], None]
 
@@ -52,6 +55,8 @@ def test_a_bootstrap_in_the_lane(clone: Path, options: list[str], tmp_path: Path
     assert "ue1 detaches" in text
     assert "FAIL" not in text
     record_property("note", f"kernel lane: bootstrap {' '.join(options)}, {time.monotonic() - begun:.0f} s")
+    if options == LOSSY:
+        assert min(map(float, re.findall(r" in ([\d.]+) ms$", text, re.MULTILINE))) >= ROUND_TRIP
     assert_judged_good(clone, tmp_path / "latest")
 
 

@@ -58,6 +58,6 @@ def test_suites(report: Report) -> None:
     report.demand("test_suites")
 
 
-@row("user-plane child SA in tunnel mode: kernel ESP carries ping through our gateway, IKE on port 4500 without a NAT")
+@row("user-plane child SA: kernel ESP tunnels carry ping, IPv6, IPv4, above the MTU; IKE on port 4500 without a NAT")
 def test_user_plane(report: Report) -> None:
     report.demand("test_user_plane")
