@@ -67,4 +67,28 @@ function address.octets(value)
   return bisect(value, 16, Address.ipv6, octets.ipv6) or bisect(value, 4, Address.ip, octets.ipv4)
 end
 
+-- Texts of addresses without names, which may change while a capture is read.
+local texts = {}
+
+local function learn(value, text)
+  local known = text
+  if not text:find("^[%x:.]+$") then
+    local found = address.octets(value)
+    known = found and (#found == 16 and octets.ipv6(found) or octets.ipv4(found)) or text
+  end
+  texts[text] = known
+  return known
+end
+
+-- The text of Wireshark's `value` without names.
+function address.text(value)
+  local text = tostring(value)
+  return texts[text] or learn(value, text)
+end
+
+-- Forgets the names of a capture.
+function address.reset()
+  texts = {}
+end
+
 return address

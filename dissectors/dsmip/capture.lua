@@ -12,36 +12,17 @@
 
 local address = require("dsmip.address")
 local discovery = require("dsmip.discovery")
-local octets = require("dsmip.octets")
 local payloads = require("dsmip.payloads")
 local records = require("dsmip.records")
 local safe_call = require("dsmip.safe_call")
 
-local pcall, tostring = pcall, tostring
+local pcall, text_of = pcall, address.text
 
 local capture = {}
 
 local QUIET = 10 -- seconds of silence worth noting; no NAT that people use forgets sooner
 local NON_ESP_MARKER = "\0\0\0\0" -- RFC 3948 2.2
 local FIXED = 12 -- octets of BU, BA, BRI and BRA before the options
-
--- Texts of addresses without names, which may change while a capture is read.
-local texts = {}
-
-local function learn(value, text)
-  local known = text
-  if not text:find("^[%x:.]+$") then
-    local found = address.octets(value)
-    known = found and (#found == 16 and octets.ipv6(found) or octets.ipv4(found)) or text
-  end
-  texts[text] = known
-  return known
-end
-
-local function text_of(value)
-  local text = tostring(value)
-  return texts[text] or learn(value, text)
-end
 
 -- What the dissection of the current frame found: messages; octets of Mobility Headers and of DHCPv6, for the tree.
 -- And where it is: inside how many dissectors that are listened to, inside which ESP, inside which UDP 4191 datagram.
@@ -53,17 +34,17 @@ local function note(message)
   found[count] = message
 end
 
--- An `enter` function gets the octets that were captured, and returns what `leave` wants to know.
-local function mobility_header(self, raw, pinfo, tvb, length)
-  if #raw < FIXED then return end
+-- `enter` functions get how many octets were captured and how many there were; they return what `leave` wants to know.
+local function mobility_header(self, tvb, pinfo, captured, length)
+  if captured < FIXED then return end
+  local raw, on_wire = tvb:raw(), length + safe_call.missing
   local message = records.mobility(raw)
-  local on_wire = length + safe_call.missing
   local from_ue = message.from_ue
   local source, destination = text_of(pinfo.src), text_of(pinfo.dst)
   local hoa, ha, coa = destination, source, text_of(from_ue and pinfo.net_src or pinfo.net_dst)
   if from_ue then hoa, ha = source, destination end
   message.hoa, message.ha, message.coa, message.marked = hoa, ha, coa, hoa ~= coa
-  message.esp, message.cut = esp_spi, on_wire > #raw or nil
+  message.esp, message.cut = esp_spi, on_wire > captured or nil
   if outer then
     message.coa = from_ue and outer.source or outer.destination
     message.udp = from_ue and outer.source_port or outer.destination_port
@@ -73,9 +54,9 @@ local function mobility_header(self, raw, pinfo, tvb, length)
 end
 
 -- What was before: inside ESP another ESP may be.
-local function enter_esp(_, raw)
+local function enter_esp(_, tvb, _, captured)
   local before = esp_spi or false
-  esp_spi = #raw >= 8 and raw:sub(1, 4) or nil
+  esp_spi = captured >= 8 and tvb:raw(0, 4) or nil
   return before, count
 end
 
@@ -85,24 +66,38 @@ local function leave_esp(before, count_before, pinfo)
   if not spi or count > count_before then return end
   local source, near = text_of(pinfo.src), text_of(pinfo.net_src)
   if source ~= near then
-    note({ kind = "esp", esp = spi, from_ue = true, hoa = source, ha = text_of(pinfo.dst), coa = near })
+    note({ kind = "esp", esp = spi, from_ue = true, hoa = source, coa = near, number = nil, time = nil, session = nil })
     return
   end
   local destination, far = text_of(pinfo.dst), text_of(pinfo.net_dst)
-  if destination ~= far then note({ kind = "esp", esp = spi, hoa = destination, ha = source, coa = far }) end
+  if destination == far then return end
+  note({ kind = "esp", esp = spi, hoa = destination, coa = far, number = nil, time = nil, session = nil })
 end
 
-local function ike(_, raw, pinfo)
-  local message = payloads.header(raw)
+local OPEN = 32 -- octets of an IKE message up to what is encrypted
+
+local function note_ike(self, tvb, pinfo, captured, at)
+  if captured < at + payloads.HEADER then return end
+  local raw = captured > at + OPEN and tvb:raw(at, OPEN) or tvb:raw(at)
+  if not payloads.is_encrypted(raw) then raw = tvb:raw(at) end
+  local message = payloads.header(raw, captured - at)
   if not message then return end
-  message.source, message.destination = text_of(pinfo.src), text_of(pinfo.dst)
   if message.exchange == payloads.SA_INIT then message.raw, message.port = raw, pinfo.src_port end
+  if self.at_end then
+    message.pinfo = pinfo -- who reads the message at once may want only one of the addresses
+  else
+    message.source, message.destination = text_of(pinfo.src), text_of(pinfo.dst)
+  end
   note(message)
 end
 
-local function enter_ike_nat(self, raw, pinfo)
-  if raw:sub(1, 4) ~= NON_ESP_MARKER then return enter_esp(self, raw) end
-  ike(self, raw:sub(5), pinfo)
+local function enter_ike(self, tvb, pinfo, captured)
+  note_ike(self, tvb, pinfo, captured, 0)
+end
+
+local function enter_ike_nat(self, tvb, pinfo, captured)
+  if captured < 4 or tvb:raw(0, 4) ~= NON_ESP_MARKER then return enter_esp(self, tvb, pinfo, captured) end
+  note_ike(self, tvb, pinfo, captured, 4)
 end
 
 local function leave_ike_nat(before, count_before, pinfo)
@@ -134,16 +129,17 @@ local function leave_4191(mine)
   outer = mine.before
 end
 
-local function enter_dns(_, raw, pinfo)
-  local message = discovery.dns(raw)
+local function enter_dns(_, tvb, pinfo)
+  local message = discovery.dns(tvb:raw())
   if not message then return end
   message.client = text_of(message.response and pinfo.dst or pinfo.src)
   message.port = message.response and pinfo.dst_port or pinfo.src_port
   note(message)
 end
 
-local function enter_dhcpv6(_, raw, pinfo, tvb, length)
-  containers[#containers + 1] = { tvb = tvb, octets = raw, cut = length + safe_call.missing > #raw }
+local function enter_dhcpv6(_, tvb, pinfo, captured, length)
+  local raw = tvb:raw()
+  containers[#containers + 1] = { tvb = tvb, octets = raw, cut = length + safe_call.missing > captured }
   local message = discovery.dhcpv6(raw)
   if not message then return end
   message.kind, message.client = "dhcpv6", text_of(message.response and pinfo.dst or pinfo.src)
@@ -154,7 +150,7 @@ end
 local PLACES = {
   { "ip.proto", 135, "mh", mobility_header },
   { "ip.proto", 50, "esp", enter_esp, leave_esp },
-  { "udp.port", 500, "ike", ike },
+  { "udp.port", 500, "ike", enter_ike },
   { "udp.port", 4500, "ike_nat", enter_ike_nat, leave_ike_nat },
   { "udp.port", 4191, "encapsulation", enter_4191, leave_4191 },
   { "udp.port", 53, "dns", enter_dns },
@@ -167,12 +163,12 @@ local PLACES = {
 local function listener(self, place, enter, leave)
   local call_cut, at_end = safe_call.call, self.at_end
   return function(tvb, pinfo, tree)
-    local raw, length = tvb:raw(), tvb:reported_len()
+    local captured, length = tvb:captured_len(), tvb:reported_len()
     local quoted = pinfo.in_error_pkt
     local mine, more
-    if not quoted then mine, more = enter(self, raw, pinfo, tvb, length) end
+    if not quoted then mine, more = enter(self, tvb, pinfo, captured, length) end
     depth = depth + 1
-    if #raw < length then
+    if captured < length then
       call_cut(place.original, tvb, pinfo, tree)
     else
       pcall(place.call, place.original, tvb, pinfo, tree)
@@ -212,7 +208,8 @@ function capture.start(new_facts, at_end)
   for i, one in ipairs(PLACES) do resume[i] = listen(self, one[1], one[2], one[3], one[4], one[5]) end
 
   function self.reset()
-    self.facts, self.heard, self.silences, texts = new_facts(), {}, {}, {}
+    self.facts, self.heard, self.silences = new_facts(), {}, {}
+    address.reset()
     found, count, headers, containers, depth, esp_spi, outer = {}, 0, {}, {}, 0, nil, nil
     -- For each file: preferences and Decode As, applied after Lua is loaded, set ports anew.
     for _, at_place in ipairs(resume) do at_place() end

@@ -2,6 +2,7 @@
 -- What IKEv2 tells about sessions: from headers alone without keys, from payloads with them (RFC 7296, RFC 5026,
 -- TS 24.303 5.1.2.2).
 
+local address = require("dsmip.address")
 local octets = require("dsmip.octets")
 local payloads = require("dsmip.payloads")
 local sessions = require("dsmip.sessions")
@@ -12,6 +13,17 @@ local ike = {}
 local REPLY = 2 -- CFG type (RFC 7296 3.15)
 local EAP_FAILURE = 4 -- RFC 3748 4
 local IMPATIENCE = 0.5 -- seconds after which an unanswered attempt counts as given up when another begins
+
+-- Texts of a message's addresses, which in the frame that is being dissected may still be Wireshark's alone.
+local function source_of(message)
+  return message.source or address.text(message.pinfo.src)
+end
+
+local function destination_of(message)
+  return message.destination or address.text(message.pinfo.dst)
+end
+
+local REMEMBERED = 8 -- requests of an IKE SA and side: twice the window that anybody uses (RFC 7296 2.3)
 
 -- Requests of an SA are kept by message id and by who asked, whatever direction this has.
 local function request_key(message)
@@ -33,7 +45,7 @@ local function pair(run, sa, message)
   if asked and same_request(asked, message) then
     message.again = asked.number
   else
-    sa.requests[key] = message
+    sa.requests[key], sa.requests[key - 2 * REMEMBERED] = message, nil
   end
   return nil
 end
@@ -46,7 +58,7 @@ local function given_up(sa, message)
 end
 
 local function session_of_attempt(run, message)
-  local ue, home_agent = message.source, message.destination
+  local ue, home_agent = source_of(message), destination_of(message)
   local key = ("%s %d %s"):format(ue, message.port, home_agent)
   local before = run.attempts[key]
   local session = message.clear and message.clear.redirected_from and run.redirected[ue]
@@ -66,7 +78,7 @@ local function sa_of(run, message)
     sa.session.ended, sa.session.deleted = nil, nil -- a redirected UE begins anew (RFC 5685 3)
     run.attempts[key] = sa
   else
-    local ue = message.initiator and message.source or message.destination
+    local ue = (message.initiator and source_of or destination_of)(message)
     sa.session = sessions.without_ike(run, ue) or sessions.create(run, message)
   end
   run.sas[message.spi_i] = sa
@@ -166,7 +178,7 @@ local function refused(run, session, sa, message, complain)
     complain(message, "ike.error", ("%s (RFC 7296 3.10.1)"):format(name))
   end
   if chain.redirect then
-    run.redirected[message.from_ue and message.source or message.destination] = session
+    run.redirected[(message.from_ue and source_of or destination_of)(message)] = session
   end
   if message.inner and message.inner.problem then
     complain(message, "wrong_key", ("Decrypted IKEv2 makes no sense (%s): wrong keys?"):format(message.inner.problem))
@@ -192,9 +204,9 @@ function ike.read(run, message, complain)
   if not message.response then sa.asked = sa.requests[request_key(message)] end
   if message.exchange == payloads.SA_INIT then sa.opened = true end
   if message.from_ue then
-    sessions.use_addresses(run, session, message.source, message.destination)
+    sessions.use_addresses(run, session, source_of(message), session.ha or destination_of(message))
   else
-    sessions.use_addresses(run, session, message.destination, message.source)
+    sessions.use_addresses(run, session, destination_of(message), session.ha or source_of(message))
   end
   READ[message.exchange](run, session, sa, message, asked)
   refused(run, session, sa, message, complain)

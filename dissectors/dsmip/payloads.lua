@@ -2,7 +2,8 @@
 -- Reads IKEv2 headers and payload chains out of octets (RFC 7296 3), as far as a session is told by them. No Wireshark
 -- in here. Thousands of these are read a second: few tables, and several octets at a time.
 --
---   payloads.header(octets) -> message or nil: kind "ike", spi_i, exchange, id, initiator, response; `inside`: type of
+--   payloads.header(octets, captured) -> message or nil; of a message that is_encrypted(octets) the first 32 octets are
+--     enough, `captured` counts all of them: kind "ike", spi_i, exchange, id, initiator, response; `inside`: type of
 --     the first payload in SK (nil: no SK), `clear`: chain of what is in clear when nothing is encrypted
 --   payloads.chain(octets, first, at, last) -> chain: idi, idr, proof (AUTH is there), cfg (type), prefix,
 --     prefix_length, lifetime, asks_prefix, eap (code), ts_i, ts_r (octets of the first single address), mh (a selector
@@ -18,7 +19,8 @@ local payloads = {}
 
 payloads.SA_INIT, payloads.AUTH, payloads.CREATE_CHILD_SA, payloads.INFORMATIONAL = 34, 35, 36, 37
 payloads.names = { [34] = "IKE_SA_INIT", [35] = "IKE_AUTH", [36] = "CREATE_CHILD_SA", [37] = "INFORMATIONAL" }
-local HEADER = 28
+payloads.HEADER = 28
+local HEADER = payloads.HEADER
 
 -- Payload types (RFC 7296 3.2, 7383 2.5).
 local SA, IDI, IDR, AUTHENTICATION, NOTIFY, DELETE, TSI, TSR, SK, CP, EAP, SKF =
@@ -137,12 +139,16 @@ end
 
 local MAJOR = 0x10 -- of the version, in its upper half
 
-function payloads.header(raw)
+-- Whether what follows the header is encrypted, as all but IKE_SA_INIT ought to be.
+function payloads.is_encrypted(raw)
+  return byte(raw, 17) == SK
+end
+
+function payloads.header(raw, captured)
   local first, version, exchange, flags, id1, id2, id3, id4, a, b, c, d, following, _, high, low = byte(raw, 17, 32)
   if not d or version < 2 * MAJOR or version >= 3 * MAJOR then return nil end
   local length = ((a * 256 + b) * 256 + c) * 256 + d
   if exchange < payloads.SA_INIT or exchange > payloads.INFORMATIONAL or length < HEADER then return nil end
-  local captured = #raw
   if captured < length then length = captured end
   local clear, inside
   if first == SK and low and high * 256 + low >= 4 and HEADER + high * 256 + low <= length then
@@ -155,7 +161,7 @@ function payloads.header(raw)
     kind = "ike", spi_i = sub(raw, 1, 8), exchange = exchange, id = ((id1 * 256 + id2) * 256 + id3) * 256 + id4,
     initiator = flags % (2 * INITIATOR) >= INITIATOR, response = flags % (2 * RESPONSE) >= RESPONSE, inside = inside,
     clear = clear, inner = nil, source = nil, destination = nil, session = nil, step = nil, from_ue = nil, number = nil,
-    time = nil,
+    time = nil, pinfo = nil,
   }
 end
 

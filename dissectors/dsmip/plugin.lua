@@ -130,6 +130,7 @@ local function register_for_words(ctx, state)
       message.number, message.time = number, time
       if i == 1 then message.inner = decrypted(state, message) end
       follow(message)
+      message.pinfo = nil
     end
     local message = messages[1]
     if not message.session then message = messages[2] end

@@ -52,7 +52,7 @@ function records.pack(message)
   local kind = message.kind
   if kind ~= "mh" and kind ~= "esp" then return message end
   return table.concat({ kind == "mh" and "m" or "e", message.from_ue and "u" or "h", message.marked and "+" or "-",
-    message.cut and "c" or "w", message.esp or NO_SPI, message.hoa, "\n", message.ha, "\n", message.coa, "\n",
+    message.cut and "c" or "w", message.esp or NO_SPI, message.hoa, "\n", message.ha or "", "\n", message.coa, "\n",
     message.udp or "", "\n", message.raw or "" })
 end
 
