@@ -14,6 +14,7 @@ from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
+from ..crypto.groups import Group
 from ..crypto.suites import Encryption, Integrity, Prf
 from ..engine.base import Event
 from ..engine.ike.proposals import Chosen
@@ -41,7 +42,7 @@ def _plain(value: Any) -> Any:  # whatever a field of an event may hold
         return value.hex()
     if isinstance(value, IPv4Address | IPv6Address | IPv4Network | IPv6Network | Chosen):
         return str(value)
-    if isinstance(value, Encryption | Integrity | Prf):
+    if isinstance(value, Encryption | Integrity | Prf | Group):
         return value.name
     if dataclasses.is_dataclass(value):  # fields that `repr` hides are secrets
         return {each.name: _plain(getattr(value, each.name)) for each in dataclasses.fields(value) if each.repr}

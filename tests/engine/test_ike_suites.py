@@ -218,7 +218,7 @@ def test_no_common_esp_suite() -> None:
         ("aes128gcm16-ecp256", Protocol.IKE, "lacks a PRF"),
         ("aes128gcm16-prfsha256", Protocol.IKE, "lacks a Diffie-Hellman group"),
         ("null-sha256-prfsha256-ecp256", Protocol.IKE, "NULL encryption is not allowed for IKE"),
-        ("aes128gcm16-ecp256", Protocol.ESP, "names a PRF or group, which ESP has not"),
+        ("aes128gcm16-prfsha256", Protocol.ESP, "names a PRF, which ESP has not"),
     ],
 )
 def test_wrong_names_are_explained(text: str, protocol: Protocol, complaint: str) -> None:

@@ -212,7 +212,12 @@ class AuthTask:
         session = self._session
         if self._gateway is None:
             self._gateway = self._check_identity(payloads)
-        self._check_secret(need(payloads, Authentication))
+        auth = need(payloads, Authentication)
+        if self._eap is None and session.config.anchors and auth.method != AuthMethod.SHARED_KEY:
+            # we asked for a certificate; each side proves itself in its own way (RFC 7296 2.15)
+            self._check_signature(auth, [each.data for each in payloads if isinstance(each, Certificate)])
+        else:
+            self._check_secret(auth)
         if notify(payloads, NotifyType.REDIRECT) is not None:
             session.report(Delete(Protocol.IKE))
             self._redirected(payloads)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv6Address
 from typing import TYPE_CHECKING
 
+from ...crypto.groups import Group
 from ...crypto.kdf import child_keys
 from ...crypto.suites import Random
 from ...wire.codec import WireError
@@ -14,6 +15,7 @@ from ...wire.ikev2 import Message
 from ...wire.ikev2_numbers import Exchange, NotifyType, Protocol
 from ...wire.ikev2_payloads import (
     NONCE_LENGTHS,
+    KeyExchange,
     Nonce,
     Notify,
     Payload,
@@ -25,6 +27,7 @@ from ...wire.ikev2_payloads import (
 from ...wire.ip import MOBILITY_HEADER
 from ..base import IPAddress
 from .events import ChildSa, ChildSaEstablished, ChildSaFailed, EspKeysDerived, Refusal, Selectors
+from .forward_secrecy import KeyShare, first_group, offers_for, offers_with, other_group, wanted_group
 from .informational import DeleteChildTask
 from .proposals import Chosen, Profile, build_proposals, check_answer, choose, none_acceptable
 from .rules import check, error, find, need, notify
@@ -86,14 +89,22 @@ def new_esp_spi(random: Random) -> bytes:
 
 
 def make_child(
-    session: Session, chosen: Chosen, spis: tuple[bytes, bytes], nonces: bytes, selectors: Selectors, asked_by_us: bool
+    session: Session,
+    chosen: Chosen,
+    spis: tuple[bytes, bytes],
+    seed: bytes,
+    selectors: Selectors,
+    asked_by_us: bool,
 ) -> ChildSa:
-    """The child SA with its keys; ``spis`` are ours and the peer's, ``asked_by_us`` gives the keys' order."""
+    """The child SA with its keys; ``spis`` are ours and the peer's, ``asked_by_us`` gives the keys' order.
+
+    ``seed`` is Ni | Nr, behind g^ir if there was an exchange for this child SA (RFC 7296 2.17).
+    """
     assert session.keys and session.chosen and session.chosen.prf
-    to_responder, to_initiator = child_keys(session.chosen.prf, chosen.protection, session.keys.d, nonces)
+    to_responder, to_initiator = child_keys(session.chosen.prf, chosen.protection, session.keys.d, seed)
     outbound, inbound = (to_responder, to_initiator) if asked_by_us else (to_initiator, to_responder)
     agreed = (selectors.local, selectors.remote, selectors.transport)
-    return ChildSa(spis[0], spis[1], chosen.protection, inbound, outbound, *agreed)
+    return ChildSa(spis[0], spis[1], chosen.protection, inbound, outbound, *agreed, chosen.group)
 
 
 def announce(
@@ -111,27 +122,39 @@ def check_nonce(nonce: Nonce) -> bytes:
     return nonce.data
 
 
-def child_payloads(profile: Profile, spi: bytes, selectors: Selectors, nonce: bytes | None) -> list[Payload]:
+def child_payloads(
+    profile: Profile, spi: bytes, selectors: Selectors, nonce: bytes | None, share: KeyShare | None = None
+) -> list[Payload]:
     """A request for a child SA, in the order of RFC 7296 1.3.1."""
     payloads: list[Payload] = [Notify(NotifyType.USE_TRANSPORT_MODE)] if selectors.transport else []
-    payloads.append(SecurityAssociation(build_proposals(profile.esp, Protocol.ESP, spi)))
+    offers = offers_with(profile, share)
+    payloads.append(SecurityAssociation(build_proposals(offers, Protocol.ESP, spi)))
     if nonce is not None:
         payloads.append(Nonce(nonce))
+    if share is not None:
+        payloads.append(share.payload)
     return [*payloads, TrafficSelectorsInitiator(selectors.local), TrafficSelectorsResponder(selectors.remote)]
 
 
 def read_child_answer(
-    session: Session, profile: Profile, spi: bytes, asked: Selectors, payloads: tuple[Payload, ...], nonces: bytes
+    session: Session,
+    profile: Profile,
+    spi: bytes,
+    asked: Selectors,
+    payloads: tuple[Payload, ...],
+    nonces: bytes,
+    share: KeyShare | None = None,
 ) -> ChildSa | tuple[str, str, int | None]:
     """The child SA that a response brings, or why it brings none: sentence, clause, notify."""
-    offered = " or ".join(str(offer) for offer in profile.esp)
+    offers = offers_with(profile, share)
+    offered = " or ".join(str(offer) for offer in offers)
     refused = error(payloads)
     if refused is not None or find(payloads, SecurityAssociation) is None:
         if refused is None:
             return "the gateway answered without a child SA", "RFC 7296 2.21.2", None
         return *refusal(refused, "ESP", offered), refused.notify_type
     answer = need(payloads, SecurityAssociation).proposals
-    chosen = check_answer(answer, profile.esp, Protocol.ESP)
+    chosen = check_answer(answer, offers, Protocol.ESP)
     if chosen is None or len(answer[0].spi) != 4:
         return "the gateway chose ESP algorithms that we did not offer", "RFC 7296 2.7", None
     local = need(payloads, TrafficSelectorsInitiator).selectors
@@ -142,7 +165,8 @@ def read_child_answer(
     if transport != asked.transport:
         return "the gateway did not agree to transport mode", "RFC 7296 1.3.1", None
     agreed = Selectors(local, remote, transport)
-    return make_child(session, chosen, (spi, answer[0].spi), nonces, agreed, asked_by_us=True)
+    secret = share.shared(find(payloads, KeyExchange)) if share and chosen.group else b""
+    return make_child(session, chosen, (spi, answer[0].spi), secret + nonces, agreed, asked_by_us=True)
 
 
 def accept_child(
@@ -151,10 +175,11 @@ def accept_child(
     their_nonce: bytes,
     nonce: bytes | None,
     allow: Callable[[Selectors], Selectors | Refusal],
-) -> tuple[list[Payload], ChildSa | ChildSaFailed]:
+) -> tuple[list[Payload], ChildSa | ChildSaFailed | None]:
     """The answer to a peer that asks for a child SA, and what came of it; ``allow`` judges selectors from our view.
 
     ``nonce`` is the one of our answer, or nothing in IKE_AUTH, where those of IKE_SA_INIT count (RFC 7296 2.17).
+    Nothing came of it yet when the peer is to ask again with another group. ``WireError`` for a bad public value.
     """
     asked = Selectors(
         need(payloads, TrafficSelectorsResponder).selectors,
@@ -162,22 +187,29 @@ def accept_child(
         notify(payloads, NotifyType.USE_TRANSPORT_MODE) is not None,
     )
     proposals = need(payloads, SecurityAssociation).proposals
-    found = choose(proposals, session.profile.esp, Protocol.ESP)
+    exchange = find(payloads, KeyExchange) if nonce is not None else None
+    offers = offers_for(session.profile, exchange)
+    found = choose(proposals, offers, Protocol.ESP)
     if found is None or len(found[0].spi) != 4:
-        reason = none_acceptable(proposals, session.profile.esp)
+        reason = none_acceptable(proposals, offers)
         return _no_child(session, Refusal(NotifyType.NO_PROPOSAL_CHOSEN, reason))
     agreed = allow(asked)
     if isinstance(agreed, Refusal):
         return _no_child(session, agreed)
     proposal, chosen = found
+    if exchange and chosen.group and exchange.group != chosen.group.transform:
+        return [other_group(chosen.group)], None
+    share = KeyShare(chosen.group, session.random) if chosen.group else None
     spi = new_esp_spi(session.random)
-    nonces = their_nonce + (session.own_nonce if nonce is None else nonce)
-    child = make_child(session, chosen, (spi, proposal.spi), nonces, agreed, asked_by_us=False)
+    seed = (share.shared(exchange) if share else b"") + their_nonce + (session.own_nonce if nonce is None else nonce)
+    child = make_child(session, chosen, (spi, proposal.spi), seed, agreed, asked_by_us=False)
     session.unconfirmed.add(spi)
     answer: list[Payload] = [Notify(NotifyType.USE_TRANSPORT_MODE)] if agreed.transport else []
     answer.append(SecurityAssociation((type(proposal)(proposal.number, Protocol.ESP, spi, proposal.transforms),)))
     if nonce is not None:
         answer.append(Nonce(nonce))
+    if share is not None:
+        answer.append(share.payload)
     answer += [TrafficSelectorsInitiator(agreed.remote), TrafficSelectorsResponder(agreed.local)]
     return answer, child
 
@@ -193,25 +225,41 @@ class ChildTask:
 
     exchange = Exchange.CREATE_CHILD_SA
 
-    def __init__(self, session: Session, selectors: Selectors) -> None:
+    def __init__(self, session: Session, selectors: Selectors, group: Group | None = None) -> None:
         self._session, self._selectors = session, selectors
         self._spi = new_esp_spi(session.random)
         self._nonce = session.random(NONCE_LENGTH)
+        group = group or first_group(session.profile)
+        self._share = KeyShare(group, session.random) if group else None
 
     def build(self, now: float) -> list[Payload]:
         """The request."""
-        return child_payloads(self._session.profile, self._spi, self._selectors, self._nonce)
+        return child_payloads(self._session.profile, self._spi, self._selectors, self._nonce, self._share)
+
+    def _other_group(self, refused: Notify) -> bool:
+        """Whether the peer wants another group that we had offered; the next request has it."""
+        if self._share is None or refused.notify_type != NotifyType.INVALID_KE_PAYLOAD:
+            return False
+        session = self._session
+        group = wanted_group(refused, offers_with(session.profile, self._share), self._share.group)
+        if group is not None:
+            self._share = KeyShare(group, session.random)
+        return group is not None
 
     def process(self, message: Message, payloads: tuple[Payload, ...], raw: bytes, now: float) -> Progress:
         """Take the answer."""
         session = self._session
         refused = error(payloads)
+        if refused is not None and self._other_group(refused):
+            return Progress.MORE
         try:
             if refused is None:
                 check(Exchange.CREATE_CHILD_SA, payloads)
             nonce = find(payloads, Nonce)
             nonces = self._nonce + (check_nonce(nonce) if nonce else b"")
-            answer = read_child_answer(session, session.profile, self._spi, self._selectors, payloads, nonces)
+            answer = read_child_answer(
+                session, session.profile, self._spi, self._selectors, payloads, nonces, self._share
+            )
         except WireError as problem:
             answer = (f"the gateway's answer is malformed: {problem}", "RFC 7296 1.3.1", None)
         if isinstance(answer, ChildSa):

@@ -11,6 +11,7 @@ from ipaddress import IPv6Address
 from cryptography import x509
 
 from ...crypto.certs import Identity
+from ...crypto.groups import Group
 from ...crypto.kdf import ChildKeys, IkeKeys
 from ...crypto.suites import Protection
 from ...wire.ikev2_payloads import Configuration, TrafficSelector
@@ -126,6 +127,8 @@ class ChildSa:
     local: tuple[TrafficSelector, ...]
     remote: tuple[TrafficSelector, ...]
     transport: bool
+    group: Group | None = None
+    """Of the Diffie-Hellman exchange for this child SA alone, if there was one (RFC 7296 1.3.1)."""
 
 
 @dataclass(frozen=True, slots=True)

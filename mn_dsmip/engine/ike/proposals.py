@@ -2,7 +2,8 @@
 """Offers and choices of algorithms (RFC 7296 2.7, 3.3), and their names in configuration files.
 
 A suite is written ``aes256gcm16-prfsha256-curve25519`` for IKE and ``aes256gcm16`` for ESP; several ciphers, PRFs or
-groups joined by hyphens are alternatives within one proposal.
+groups joined by hyphens are alternatives within one proposal. With a group, ``aes256gcm16-curve25519``, ESP gets
+forward secrecy: a Diffie-Hellman exchange of its own in CREATE_CHILD_SA.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from ...wire.ikev2_proposals import Proposal, Transform
 
 @dataclass(frozen=True)
 class Offer:
-    """One proposal: alternatives of each kind, preferred first; ESP has no PRF and no group here."""
+    """One proposal: alternatives of each kind, preferred first; ESP has no PRF, a group for forward secrecy only."""
 
     encryption: tuple[Encryption, ...]
     integrity: tuple[Integrity, ...] = ()
@@ -34,7 +35,7 @@ class Offer:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The algorithms that both sides agreed on; ``prf`` and ``group`` for IKE only."""
+    """The algorithms that both sides agreed on; ``prf`` for IKE only, ``group`` seldom for ESP."""
 
     protection: Protection
     prf: Prf | None = None
@@ -104,8 +105,8 @@ def _check_offer(offer: Offer, text: str, protocol: Protocol) -> None:
         raise ValueError(f"IKE suite {text!r} lacks a {'PRF' if not offer.prf else 'Diffie-Hellman group'}")
     if protocol == Protocol.IKE and ENCRYPTION[11, None] in offer.encryption:
         raise ValueError("NULL encryption is not allowed for IKE (RFC 8247 2.1)")
-    if protocol == Protocol.ESP and (offer.prf or offer.groups):
-        raise ValueError(f"ESP suite {text!r} names a PRF or group, which ESP has not")
+    if protocol == Protocol.ESP and offer.prf:
+        raise ValueError(f"ESP suite {text!r} names a PRF, which ESP has not")
 
 
 @dataclass(frozen=True)
@@ -193,7 +194,7 @@ def check_answer(answer: Sequence[Proposal], offers: Sequence[Offer], protocol: 
         return None
     offer = offers[answer[0].number - 1]
     found = _match(answer[0], offer, protocol)
-    if found is None:
+    if found is None or (offer.groups and found.group is None):
         return None
     wanted = set(_transforms(_single(found), protocol)) | {Transform(TransformType.INTEG, 0)}
     extra = set(answer[0].transforms) - wanted
@@ -220,7 +221,7 @@ def _match(proposal: Proposal, offer: Offer, protocol: Protocol) -> Chosen | Non
     if by_type.keys() - known:  # RFC 7296 3.3.6: an unknown transform type rules the proposal out
         return None
     encryption = next((e for e in offer.encryption if (e.transform, e.key_bits) in by_type.get(1, set())), None)
-    if encryption is None or not _esn_fits(by_type, protocol):
+    if encryption is None:
         return None
     integrity = next((i for i in offer.integrity if (i.transform, None) in by_type.get(3, set())), None)
     if encryption.combined != (integrity is None) or (
@@ -231,11 +232,11 @@ def _match(proposal: Proposal, offer: Offer, protocol: Protocol) -> Chosen | Non
     group = next((g for g in offer.groups if (g.transform, None) in by_type.get(4, set())), None)
     if protocol == Protocol.IKE and (prf is None or group is None):
         return None
+    if protocol == Protocol.ESP and not _esp_fits(by_type, group):
+        return None
     return Chosen(Protection(encryption, integrity), prf, group)
 
 
-def _esn_fits(by_type: dict[int, set[tuple[int, int | None]]], protocol: Protocol) -> bool:
-    """ESP only: extended sequence numbers are not used; a peer that insists on them or on a group is not matched."""
-    if protocol == Protocol.IKE:
-        return True
-    return (0, None) in by_type.get(5, {(0, None)}) and by_type.get(4, {(0, None)}) >= {(0, None)}
+def _esp_fits(by_type: dict[int, set[tuple[int, int | None]]], group: Group | None) -> bool:
+    """Extended sequence numbers are not used; a peer that insists on them, or on a group that we lack, is refused."""
+    return (0, None) in by_type.get(5, {(0, None)}) and (group is not None or (0, None) in by_type.get(4, {(0, None)}))

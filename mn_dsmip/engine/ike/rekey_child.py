@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ...crypto.groups import Group
 from ...wire.ikev2 import Message
 from ...wire.ikev2_numbers import NotifyType, Protocol
 from ...wire.ikev2_payloads import Nonce, Notify, Payload
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
 class RekeyChildTask(ChildTask):
     """Replace a child SA by a new one with the same selectors, then close it."""
 
-    def __init__(self, session: Session, old: ChildSa) -> None:
-        super().__init__(session, Selectors(old.local, old.remote, old.transport))
+    def __init__(self, session: Session, old: ChildSa, group: Group | None = None) -> None:
+        super().__init__(session, Selectors(old.local, old.remote, old.transport), group or old.group)
         self.old = old
         self.rival: tuple[ChildSa, bytes] | None = None
         """The child SA that the peer made of its own request meanwhile, and the lower nonce of that exchange."""
@@ -47,6 +48,8 @@ class RekeyChildTask(ChildTask):
             return
         if kind == NotifyType.TEMPORARY_FAILURE:
             session.try_again(now, lambda then: session.rekey_child(self.old.inbound_spi, then))
+        elif kind == NotifyType.NO_PROPOSAL_CHOSEN and not self._share and session.chosen and session.chosen.group:
+            session.queue(RekeyChildTask(session, self.old, session.chosen.group), now)  # it insists on a group
         elif kind == NotifyType.CHILD_SA_NOT_FOUND:  # the peer has closed it already: a new one (RFC 7296 2.25.1)
             session.emit(ChildSaClosed(session.name, self.old.inbound_spi))
             session.queue(ChildTask(session, self._selectors), now)
@@ -75,7 +78,8 @@ def answer_rekey_child(
     answer, made = accept_child(session, payloads, their_nonce, nonce, allow)
     sa.respond(request, answer)
     if not isinstance(made, ChildSa):
-        session.emit(made)
+        if made is not None:
+            session.emit(made)
         return
     announce(session, made, first=False, replaces=old.inbound_spi, standby=True)
     running = sa.running

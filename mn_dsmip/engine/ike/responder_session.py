@@ -314,7 +314,7 @@ class ResponderSession(Session):
         sa.respond(request, answer)
         if isinstance(made, ChildSa):
             announce(self, made, first=False)
-        else:
+        elif made is not None:
             self.emit(made)
 
     def _allow(self, asked: Selectors) -> Selectors | Refusal:
