@@ -1,31 +1,34 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""strongSwan with the ESP and the Mobile IPv6 of a real kernel, against our gateway: see strongswan_esp.py."""
+"""strongSwan with the ESP and the Mobile IPv6 of a real kernel: as a UE of our gateway, and as our UE's home agent."""
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.kernel_lane.lane import Report, run_tests_in_the_lane
 
-FILE = Path(__file__).with_name("strongswan_esp.py")
+HERE = Path(__file__).parent
 PEER = "strongSwan 5.9.8, Linux 6.1"
 pytestmark = [pytest.mark.kernel_lane, pytest.mark.slow, pytest.mark.timeout(200)]
 
 
 @pytest.fixture(scope="module")
 def report(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
-    begun = time.monotonic()
-    found = run_tests_in_the_lane(clone, FILE, tmp_path_factory.mktemp("lane"), seconds=150)
-    print(f"kernel lane: strongSwan with kernel ESP, {time.monotonic() - begun:.0f} s")
-    return found
+    """strongSwan and the kernel as a UE."""
+    return run_tests_in_the_lane(clone, HERE / "strongswan_ue.py", tmp_path_factory.mktemp("lane"), seconds=150)
 
 
-def row(words: str) -> pytest.MarkDecorator:
+@pytest.fixture(scope="module")
+def home_agent_report(clone: Path, tmp_path_factory: pytest.TempPathFactory) -> Report:
+    """strongSwan and the kernel as a home agent."""
+    return run_tests_in_the_lane(clone, HERE / "strongswan_home_agent.py", tmp_path_factory.mktemp("lane"), seconds=150)
+
+
+def row(words: str, role: str = "PDN GW") -> pytest.MarkDecorator:
     """A row of the table of independent peers."""
-    return pytest.mark.feature(words, peer=PEER, role="PDN GW", bullet="3.2")
+    return pytest.mark.feature(words, peer=PEER, role=role, bullet="3.2")
 
 
 @row("MH child SA, `transport_proxy`, kernel ESP: established; keys of kernel, strongSwan and ours are the same")
@@ -61,3 +64,16 @@ def test_suites(report: Report) -> None:
 @row("user-plane child SA: kernel ESP tunnels carry ping, IPv6, IPv4, above the MTU; IKE on port 4500 without a NAT")
 def test_user_plane(report: Report) -> None:
     report.demand("test_user_plane")
+
+
+@row(
+    "our ESP and Home Address option: a home agent's kernel opens our Binding Update, we its answer; same keys",
+    "UE",
+)
+def test_our_ue_used(home_agent_report: Report) -> None:
+    home_agent_report.demand("test_established", "test_used")
+
+
+@row("MH child SA with a kernel's ESP: rekeyed by us and by strongSwan, used again, deleted by us", "UE")
+def test_our_ue_rekeyed(home_agent_report: Report) -> None:
+    home_agent_report.demand("test_rekeyed_by_us", "test_rekeyed_by_strongswan", "test_deleted_by_us")

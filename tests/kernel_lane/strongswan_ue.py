@@ -13,25 +13,23 @@ ESP (RFC 6275 6.3, 6.4; RFC 4877 4.1). Tests build on each other, in their order
 from __future__ import annotations
 
 import csv
-import re
 import select
 import socket
 import time
 from collections.abc import Callable, Iterator
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
-from typing import NamedTuple
 
 import pytest
 
 from mn_dsmip.wire.ip import MOBILITY_HEADER
 from mn_dsmip.wire.mobility import BindingAcknowledgement, BindingUpdate, build_mobility, parse_mobility
 from mn_dsmip.wire.mobility_options import AlternateCareOfAddress
-from tests.agent.datapath_network import Namespace
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.keys import EspKeys, SaKeys
 from tests.interop.peers.network import HA, UE, Field, field
 from tests.interop.peers.ours import Agent
+from tests.kernel_lane.xfrm import REQID, KernelSa, Keys, kernel_sas, move, protect, told
 
 pytestmark = pytest.mark.timeout(100)
 HOME_AGENT, CORRESPONDENT = IPv6Address("2001:db8:aaaa::1"), IPv6Address("2001:db8:c::80")
@@ -42,8 +40,6 @@ NAME, PEER, PSK = "pgw.example.net", "ue@example.net", "a secret of ours and the
 PATIENCE = 20.0
 LIFETIME = 600
 """Seconds, of the binding."""
-REQID = 135
-"""Joins the kernel's policies to strongSwan's SAs."""
 GATEWAY = f"""\
 version: 1
 role: gateway
@@ -61,50 +57,6 @@ ike:
 """
 SUITES = ("aes128gcm16", "aes256-sha256", "aes128-sha384", "aes256-sha512", "aes128-sha1", "null-sha256")
 """Beside the one of all other tests."""
-
-
-class Keys(NamedTuple):
-    """Of one direction; a combined mode's encryption key holds the salt and has no integrity key beside it."""
-
-    encryption: bytes
-    integrity: bytes
-
-
-class KernelSa(NamedTuple):
-    """One ESP SA as ``ip -s xfrm state`` shows it."""
-
-    source: str
-    destination: str
-    spi: bytes
-    mode: str
-    keys: Keys
-    packets: int
-
-
-def kernel_sas(namespace: Namespace) -> dict[bytes, KernelSa]:
-    """The ESP SAs of a namespace's kernel by SPI."""
-    text = namespace.run("ip -s xfrm state")
-    found = {}
-    for block in re.split(r"^(?=src )", text, flags=re.MULTILINE)[1:]:
-        if "\tproto esp " not in block:
-            continue
-        source, destination = block.split()[1], block.split()[3]
-        spi = bytes.fromhex(_one(r"spi 0x([0-9a-f]{8})", block))
-        keys = Keys(_key("aead|enc", block), _key("auth-trunc", block))
-        packets = int(_one(r"lifetime current:\s+\d+\(bytes\), (\d+)\(packets\)", block))
-        found[spi] = KernelSa(source, destination, spi, _one(r"mode (\w+)", block), keys, packets)
-    return found
-
-
-def _key(kind: str, block: str) -> bytes:
-    found = re.search(rf"\t(?:{kind}) \S+ 0x([0-9a-f]+)", block)
-    return bytes.fromhex(found[1]) if found else b""
-
-
-def _one(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
-    assert match, (pattern, text)
-    return match[1]
 
 
 class Peers:
@@ -144,26 +96,14 @@ class Peers:
     def live_at(self, home: IPv6Address) -> None:
         """The kernel's part of Mobile IPv6, for the home address that IKE gave."""
         self.home = home
-        pair = f"src {home} dst {HOME_AGENT}", f"src {HOME_AGENT} dst {home}"
-        self.ue.run(
-            f"ip addr add {home}/128 dev ue0 home nodad",
-            f"ip xfrm state add {pair[0]} proto hao mode ro coa {UE}",
-            f"ip xfrm state add {pair[1]} proto route2 mode ro coa {UE}",
-            *(
-                f"ip xfrm policy add {ends} proto {MOBILITY_HEADER} dir {way}"
-                f" tmpl {ends} proto esp mode transport reqid {REQID} tmpl {ends} proto {header} mode ro"
-                for ends, way, header in ((pair[0], "out", "hao"), (pair[1], "in", "route2"))
-            ),
-        )
+        self.ue.run(f"ip addr add {home}/128 dev ue0 home nodad")
+        protect(self.ue, home, HOME_AGENT, UE, at_agent=False)
 
     def move_to(self, care_of: IPv6Address) -> None:
         """The kernel's part of a handover; SAs of ESP know nothing of it."""
         self.care_of = care_of
-        self.ue.run(
-            f"ip addr add {care_of}/64 dev ue0 nodad",
-            f"ip xfrm state update src {self.home} dst {HOME_AGENT} proto hao mode ro coa {care_of}",
-            f"ip xfrm state update src {HOME_AGENT} dst {self.home} proto route2 mode ro coa {care_of}",
-        )
+        self.ue.run(f"ip addr add {care_of}/64 dev ue0 nodad")
+        move(self.ue, self.home, HOME_AGENT, care_of)
 
     def register(self, lifetime: int = LIFETIME) -> BindingAcknowledgement:
         """Send a Binding Update as any program does, from the home address; the kernel does all the rest both ways."""
@@ -177,16 +117,12 @@ class Peers:
         with way:
             way.bind((str(self.home), 0))
             way.sendto(build_mobility(update, self.home, HOME_AGENT), (str(HOME_AGENT), 0))
-            assert select.select([way], [], [], PATIENCE)[0], (self.told(), self.gateway.ask("status"))
+            assert select.select([way], [], [], PATIENCE)[0], (told(self.ue), self.gateway.ask("status"))
             content, sender = way.recvfrom(2048)
         assert sender[0] == str(HOME_AGENT)
         answer = parse_mobility(content, HOME_AGENT, self.home)
         assert isinstance(answer, BindingAcknowledgement)
         return answer
-
-    def told(self) -> str:
-        """Why the kernel drops, for a failing test."""
-        return self.ue.run("grep -v '\\s0$' /proc/net/xfrm_stat || :", "ip -s xfrm state", "ip xfrm policy")
 
     def gateway_keys(self) -> dict[bytes, Keys]:
         """By SPI, of all SAs that our gateway has had."""
@@ -260,7 +196,7 @@ def ping(peers: Peers, source: str, destination: object, size: int) -> None:
     """Three echoes of that many octets, all answered once both hosts know the path's MTU."""
     command = f"ping -n -i 0.5 -s {size} -I {source} {destination}"
     said = peers.ue.run(f"[ {size} -lt 1000 ] || {command} -c 2 -W 1 >/dev/null || :", f"{command} -c 3 -W 5 || :")
-    assert " 0% packet loss" in said, f"{said}\n{peers.told()}\n{peers.gateway.ask('status')}"
+    assert " 0% packet loss" in said, f"{said}\n{told(peers.ue)}\n{peers.gateway.ask('status')}"
 
 
 def test_user_plane(peers: Peers) -> None:
