@@ -95,6 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     for role, help_text in (
         ("ue", "run a UE in the foreground, in this network namespace"),
         ("gateway", "run a PDN GW (home agent) in the foreground, in this network namespace"),
+        ("aaa", "run a RADIUS server with the subscriber store, for gateways with `aaa: radius`"),
     ):
         agent = commands.add_parser(role, help=help_text, description=f"{help_text}. Ctrl-C ends it orderly.")
         agent.add_argument(
@@ -161,17 +162,18 @@ def _words(problem: Exception) -> str:
 
 
 def _run_agent(arguments: argparse.Namespace) -> int:
+    from .agent.aaa_config import load_aaa
     from .agent.config import load_gateway, load_ue
     from .agent.errors import ConfigError, EnvironmentProblem
 
     try:
         if arguments.check_config:
-            (load_ue if arguments.role == "ue" else load_gateway)(arguments.config)
+            {"ue": load_ue, "gateway": load_gateway, "aaa": load_aaa}[arguments.role](arguments.config)
             sys.stdout.write(f"{arguments.config}: fine\n")
             return 0
-        from .agent.run import run_gateway, run_ue
+        from .agent.run import run_aaa, run_gateway, run_ue
 
-        (run_ue if arguments.role == "ue" else run_gateway)(arguments.config, arguments.ready_fd)
+        {"ue": run_ue, "gateway": run_gateway, "aaa": run_aaa}[arguments.role](arguments.config, arguments.ready_fd)
     except (ConfigError, EnvironmentProblem, OSError) as problem:
         return _complain(_words(problem))
     return 0

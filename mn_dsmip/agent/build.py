@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import secrets
 
-from ..crypto.aka import Usim
+from ..crypto.aka import AuthenticationCentre, Usim
 from ..crypto.certs import utc_now
+from ..engine.aaa.front import RadiusFront
+from ..engine.aaa.subscribers import SubscriberMethods
 from ..engine.gateway import Gateway, GatewayConfig
 from ..engine.gateway_policy import PolicyConfig
 from ..engine.ike.aka_common import AKA, AKA_PRIME
@@ -14,6 +16,7 @@ from ..engine.ike.events import ResponderConfig, Timers
 from ..engine.mip.config import HomeAgentConfig, MobileConfig
 from ..engine.ue import UserEquipment
 from ..engine.ue_states import UeConfig
+from .aaa_config import AaaSettings
 from .config import GatewaySettings, UeSettings
 from .store import Store
 
@@ -66,3 +69,12 @@ def build_gateway(settings: GatewaySettings, store: Store) -> Gateway:
     home_agent = HomeAgentConfig(max_lifetime=settings.max_lifetime, refresh_advice=settings.refresh_advice)
     config = GatewayConfig(policy, ike, home_agent, settings.ipv4_address, radius=settings.radius)
     return Gateway(config, secrets.token_bytes, store.sequence_numbers, list(store.leases.values()))
+
+
+def build_aaa(settings: AaaSettings, store: Store) -> RadiusFront:
+    """An AAA server's engine; sequence numbers go on from ``store``."""
+    centre = AuthenticationCentre(secrets.token_bytes, store.sequence_numbers)
+    known = SubscriberMethods(
+        settings.subscriptions, settings.apns, centre, secrets.token_bytes, settings.network_name.encode()
+    )
+    return RadiusFront(settings.clients, known.method, known.authorise, secrets.token_bytes)

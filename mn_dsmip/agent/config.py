@@ -97,8 +97,8 @@ class GatewaySettings:
 def load_ue(path: Path) -> UeSettings:
     """Read a UE's configuration; ``ConfigError`` names file, line and key."""
     top = load(path)
-    _check_role(top, "ue")
-    common = _common(top, "dsmip0")
+    check_role(top, "ue")
+    common = read_common(top, "dsmip0")
     apn = top.text("apn")
     psk = _psk(top)
     usim = _usim(top, required=psk is None)
@@ -142,8 +142,8 @@ def load_ue(path: Path) -> UeSettings:
 def load_gateway(path: Path) -> GatewaySettings:
     """Read a gateway's configuration and its subscriber store; ``ConfigError`` names file, line and key."""
     top = load(path)
-    _check_role(top, "gateway")
-    common = _common(top, "dsmip0")
+    check_role(top, "gateway")
+    common = read_common(top, "dsmip0")
     addresses = top.section("addresses", required=True)
     assert addresses
     address, ipv4_address = addresses.ipv6("ipv6"), addresses.ipv4("ipv4")
@@ -198,8 +198,9 @@ def _dns(top: Section) -> tuple[IPv6Address, ...]:
     return tuple(each for each in servers if isinstance(each, IPv6Address))
 
 
-def _check_role(top: Section, role: str) -> None:
-    found = top.choice("role", ("ue", "gateway"), role)
+def check_role(top: Section, role: str) -> None:
+    """``ConfigError`` when the file is another agent's."""
+    found = top.choice("role", ("ue", "gateway", "aaa"), role)
     if found != role:
         raise top.problem("role", f"this file is for a {found}; start it with `mn-dsmip {found}`")
 
@@ -210,7 +211,8 @@ def _subsection(top: Section, key: str) -> Section:
     return found if found is not None else load_empty(top.path, key)
 
 
-def _common(top: Section, device: str) -> Common:
+def read_common(top: Section, device: str) -> Common:
+    """What every agent's file may say; ``device`` is the default for its tunnel device."""
     name = top.text("name", top.path.stem)
     tunnel = _subsection(top, "tunnel")
     device = tunnel.text("device", device)

@@ -13,9 +13,9 @@ import signal
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Generic, Protocol
 
-from ..engine.base import Datagram, Effect, Event, ProtocolError
+from ..engine.base import Effect, Event, ProtocolError
 from ..engine.effects import (
     AttachFailed,
     AttachSucceeded,
@@ -25,7 +25,7 @@ from ..engine.effects import (
     SqnAdvanced,
 )
 from .control import CommandFailed
-from .datapath.base import Datapath
+from .datapath.base import Datapath, Unit
 from .journal import Journal, describe
 from .keylog import KeyLog
 from .store import Store
@@ -37,19 +37,19 @@ SHUTDOWN_TIMEOUT = 5.0
 _LONGEST_SLEEP = 3600.0
 
 
-class AgentEngine(Protocol):
+class AgentEngine(Protocol[Unit]):
     """A composite engine, as the driver uses it."""
 
     @property
     def finished(self) -> bool: ...
 
-    def receive_datagram(self, datagram: Datagram, now: float) -> None: ...
+    def receive_datagram(self, datagram: Unit, now: float) -> None: ...
 
     def next_timer(self) -> float | None: ...
 
     def handle_timer(self, now: float) -> None: ...
 
-    def datagrams_to_send(self) -> list[Datagram]: ...
+    def datagrams_to_send(self) -> list[Unit]: ...
 
     def events(self) -> list[Event]: ...
 
@@ -77,10 +77,10 @@ class Sinks:
     publish: Callable[[bytes], None] = lambda line: None
 
 
-class Driver:
+class Driver(Generic[Unit]):
     """Runs ``engine`` on ``datapath`` until ``stop``; ``enter`` is the only way into the engine."""
 
-    def __init__(self, engine: AgentEngine, datapath: Datapath, sinks: Sinks, name: str, role: str) -> None:
+    def __init__(self, engine: AgentEngine[Unit], datapath: Datapath[Unit], sinks: Sinks, name: str, role: str) -> None:
         self.engine = engine
         self._datapath = datapath
         self.sinks = sinks
@@ -123,7 +123,7 @@ class Driver:
         if refusal is not None:
             raise refusal
 
-    def receive(self, datagrams: list[Datagram]) -> None:
+    def receive(self, datagrams: list[Unit]) -> None:
         """Take a batch from the datapath."""
         engine, now = self.engine, self.now()
         try:

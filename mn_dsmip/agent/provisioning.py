@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 from itertools import combinations
 from pathlib import Path
@@ -105,7 +105,7 @@ def read_radius(top: Section, name: str, address: IPAddress) -> RadiusConfig | N
     return config
 
 
-def load_subscribers(path: Path, apns: Mapping[str, ApnPools]) -> dict[str, Subscription]:
+def load_subscribers(path: Path, apns: Collection[str]) -> dict[str, Subscription]:
     """Read a subscriber store: a list below ``subscribers``, or the list itself."""
     found: dict[str, Subscription] = {}
     taken: set[IPv6Network | IPv4Address] = set()
@@ -118,7 +118,7 @@ def load_subscribers(path: Path, apns: Mapping[str, ApnPools]) -> dict[str, Subs
         allowed = tuple(each.lower() for each in entry.texts("apns")) or tuple(apns)
         for apn in allowed:
             if apn not in apns:
-                raise entry.problem("apns", f"APN {apn} has no pools; known are {', '.join(apns)}")
+                raise entry.problem("apns", f"APN {apn} is unknown here; known are {', '.join(apns)}")
         prefix = entry.ipv6_network("prefix") if entry.has("prefix") else None
         if prefix is not None and prefix.prefixlen != HOME_PREFIX_LENGTH:
             raise entry.problem("prefix", f"{prefix} is not a /64")

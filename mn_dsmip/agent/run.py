@@ -13,10 +13,11 @@ from pathlib import Path
 
 from ..engine.aaa.client import AaaDatagram
 from ..engine.ue_states import Access
-from .build import build_gateway, build_ue
+from .aaa_config import AaaSettings, load_aaa
+from .build import build_aaa, build_gateway, build_ue
 from .config import Common, GatewaySettings, UeSettings, load_gateway, load_ue
 from .control import ControlServer
-from .datapath.base import Datapath
+from .datapath.base import Datapath, Unit
 from .datapath.gateway import GatewayDatapath
 from .datapath.ue import UeDatapath
 from .driver import AgentEngine, Driver, Sinks
@@ -24,6 +25,7 @@ from .journal import Journal
 from .keylog import KeyLog
 from .radius_port import RadiusPort
 from .store import Store
+from .udp_ports import UdpPorts
 
 FORMAT_VERSION = 1
 
@@ -38,6 +40,20 @@ def run_gateway(path: Path, ready_fd: int | None) -> None:
     """Run a gateway until it is told to end; its errors are ``ConfigError``, ``EnvironmentProblem``, ``OSError``."""
     settings = load_gateway(path)
     asyncio.run(_run_gateway(settings, ready_fd))
+
+
+def run_aaa(path: Path, ready_fd: int | None) -> None:
+    """Run an AAA server until it is told to end; its errors are those of ``run_gateway``."""
+    settings = load_aaa(path)
+    asyncio.run(_run_aaa(settings, ready_fd))
+
+
+async def _run_aaa(settings: AaaSettings, ready_fd: int | None) -> None:
+    store = Store(settings.common.state_dir)
+    engine = build_aaa(settings, store)
+    datapath = UdpPorts(settings.listen)
+    driver = _driver(settings.common, "aaa", engine, datapath, store)
+    await _serve(settings.common, driver, datapath, store, ready_fd)
 
 
 async def _run_ue(settings: UeSettings, ready_fd: int | None) -> None:
@@ -88,12 +104,16 @@ def _served(settings: GatewaySettings) -> Iterator[IPv6Network | IPv4Network]:
             yield IPv4Network(subscription.ipv4)
 
 
-def _driver(common: Common, role: str, engine: AgentEngine, datapath: Datapath, store: Store) -> Driver:
+def _driver(
+    common: Common, role: str, engine: AgentEngine[Unit], datapath: Datapath[Unit], store: Store
+) -> Driver[Unit]:
     keylog = KeyLog(common.keylog) if common.keylog is not None else None
     return Driver(engine, datapath, Sinks(Journal(common.journal), store, keylog), common.name, role)
 
 
-async def _serve(common: Common, driver: Driver, datapath: Datapath, store: Store, ready_fd: int | None) -> None:
+async def _serve(
+    common: Common, driver: Driver[Unit], datapath: Datapath[Unit], store: Store, ready_fd: int | None
+) -> None:
     sinks = driver.sinks
     control = ControlServer(common.control, driver.command)
     sinks.publish = control.publish

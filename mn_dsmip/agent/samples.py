@@ -97,6 +97,24 @@ binding:
   # refresh_advice: null
 """
 
+AAA = """\
+# A RADIUS server for `mn-dsmip aaa`: gateways with `aaa: radius` ask it. It holds secrets: mode 0600.
+version: 1
+role: aaa
+name: aaa
+# state_dir: state/aaa             what must survive: sequence numbers
+# control: state/aaa/control.sock
+# journal: aaa.jsonl
+
+listen: ["127.0.0.1"]              # addresses of this machine
+# port: 1812
+clients:                           # gateways that may ask, by address or network
+  - {{network: 127.0.0.1/32, secret: {secret}}}
+subscribers: subscribers.yaml
+apns: [{apn}]                   # what a Called-Station-Id may name
+# network_name: WLAN               the access network's name, for EAP-AKA'
+"""
+
 SUBSCRIBERS = """\
 # The subscriber store: keys, so mode 0600. `apns` empty means all; `prefix` and `ipv4` fix what the subscriber gets.
 version: 1
@@ -118,9 +136,9 @@ def write_samples(folder: Path) -> list[Path]:
     """Write a working pair of configurations; ``EnvironmentProblem`` when a file is there already."""
     values = {
         "imsi": IMSI, "mcc": MCC, "mnc": MNC, "apn": APN, "home_agent": HOME_AGENT,
-        "k": secrets.token_hex(16), "opc": secrets.token_hex(16),
+        "k": secrets.token_hex(16), "opc": secrets.token_hex(16), "secret": secrets.token_hex(16),
     }  # fmt: skip
-    texts = {"ue.yaml": UE, "gateway.yaml": GATEWAY, "subscribers.yaml": SUBSCRIBERS}
+    texts = {"ue.yaml": UE, "gateway.yaml": GATEWAY, "aaa.yaml": AAA, "subscribers.yaml": SUBSCRIBERS}
     names = [*texts, "ca.pem", "ca.key", "gateway.pem", "gateway.key"]
     for name in names:
         if (folder / name).exists():

@@ -18,7 +18,7 @@ from mn_dsmip.crypto.certs import check_name, load_certificates, names_of, utc_n
 from mn_dsmip.engine.discovery import ha_apn_fqdn
 from tests.agent.files import Samples
 
-PRIVATE = {"ue.yaml", "gateway.yaml", "subscribers.yaml", "ca.key", "gateway.key"}
+PRIVATE = {"ue.yaml", "gateway.yaml", "aaa.yaml", "subscribers.yaml", "ca.key", "gateway.key"}
 FQDN = "internet.ha-apn.mnc001.mcc001.pub.3gppnetwork.org"
 
 

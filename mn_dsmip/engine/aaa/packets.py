@@ -171,3 +171,77 @@ def _ipv4(value: bytes | None) -> IPv4Address | None:
     if value is None or len(value) != 4 or value in (b"\xff\xff\xff\xff", b"\xff\xff\xff\xfe"):
         return None
     return IPv4Address(value)
+
+
+@dataclass(frozen=True)
+class Request:
+    """A verified Access-Request; ``packet`` is what its answer is made from."""
+
+    packet: AuthPacket = field(repr=False)
+    authenticator: bytes
+    user_name: str
+    called_station: str
+    state: bytes | None
+    eap: bytes
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a server says; keys and grants go with Access-Accept."""
+
+    code: Code
+    eap: bytes
+    state: bytes | None = None
+    user_name: str = ""
+    msk: bytes = field(default=b"", repr=False)
+    prefix: IPv6Network | None = None
+    ipv4: IPv4Address | None = None
+
+
+def read_request(secret: bytes, octets: bytes) -> Request:
+    """An Access-Request with EAP; ``RadiusError`` unless its Message-Authenticator proves the secret (RFC 3579 3.2)."""
+    try:
+        packet = AuthPacket(secret=secret, packet=octets, dict=_NO_NAMES)
+        if len(octets) > LONGEST_PACKET or packet.code != Code.ACCESS_REQUEST:
+            raise RadiusError("aaa-malformed", "only Access-Requests of up to 4096 octets are taken")
+        proofs = packet.get(int(Attribute.MESSAGE_AUTHENTICATOR), [])
+        if len(proofs) != 1 or len(proofs[0]) != AUTHENTICATOR or not packet.verify_message_authenticator():
+            raise RadiusError("aaa-authenticator", "its Message-Authenticator is wrong: is the shared secret the same?")
+    except (PacketError, ValueError, IndexError) as problem:
+        raise RadiusError("aaa-malformed", f"the packet is malformed: {problem}") from None
+    pieces = packet.get(int(Attribute.EAP_MESSAGE))
+    if pieces is None:
+        raise RadiusError("aaa-without-eap", "it asks for something else than EAP, which this server does not know")
+    return Request(
+        packet,
+        packet.authenticator,
+        (_first(packet, Attribute.USER_NAME) or b"").decode(errors="replace"),
+        (_first(packet, Attribute.CALLED_STATION_ID) or b"").decode(errors="replace"),
+        _first(packet, Attribute.STATE),
+        b"".join(pieces),
+    )
+
+
+def build_reply(request: Request, reply: Reply) -> bytes:
+    """The octets of an answer, both authenticators computed, keys encrypted (RFC 2548 2.4.2)."""
+    packet = request.packet.CreateReply()
+    packet.code = int(reply.code)
+    values: dict[object, list[bytes]] = {
+        int(Attribute.EAP_MESSAGE): [reply.eap[at : at + EAP_PIECE] for at in range(0, len(reply.eap), EAP_PIECE)],
+        int(Attribute.STATE): [reply.state] if reply.state else [],
+        int(Attribute.USER_NAME): [reply.user_name.encode()[:EAP_PIECE]] if reply.user_name else [],
+    }
+    if reply.msk:
+        values[RECV_KEY] = [packet.SaltCrypt(reply.msk[:KEY])]
+        values[SEND_KEY] = [packet.SaltCrypt(reply.msk[KEY : 2 * KEY])]
+    if reply.prefix:
+        octets = (reply.prefix.prefixlen + 7) // 8
+        value = bytes((0, reply.prefix.prefixlen)) + reply.prefix.network_address.packed[:octets]
+        values[int(Attribute.FRAMED_IPV6_PREFIX)] = [value]
+    if reply.ipv4:
+        values[int(Attribute.FRAMED_IP_ADDRESS)] = [reply.ipv4.packed]
+    for kind, each in values.items():
+        if each:
+            packet[kind] = each
+    built: bytes = packet.ReplyPacket()
+    return built

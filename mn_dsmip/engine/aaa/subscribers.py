@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The subscriber store as an AAA server uses it: an EAP server for an identity, and what a subscriber may have."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+from ...crypto.aka import AuthenticationCentre, Subscriber
+from ...crypto.suites import Random
+from ..gateway_policy import Subscription
+from ..ike.aka_common import AKA, AKA_PRIME
+from ..ike.aka_server import AkaServer
+from .front import Grant
+
+_PRIME = frozenset("678")
+"""Permanent, pseudonym and fast re-authentication identities of EAP-AKA' begin so (TS 23.003 19.3)."""
+
+
+class SubscriberMethods:
+    """Makes EAP servers; ``apns`` are those that a Called-Station-Id may name, others are not judged."""
+
+    def __init__(
+        self,
+        subscriptions: Mapping[str, Subscription],
+        apns: Collection[str],
+        centre: AuthenticationCentre,
+        random: Random,
+        network_name: bytes,
+    ) -> None:
+        self._subscriptions = subscriptions
+        self._apns = apns
+        self._centre = centre
+        self._random = random
+        self._network_name = network_name
+
+    def method(self, identity: str) -> AkaServer:
+        """An EAP server for who claims to be ``identity``."""
+        flavour = AKA_PRIME if identity[:1] in _PRIME else AKA
+        return AkaServer(flavour, identity, self._credentials, self._centre, self._random, self._network_name)
+
+    def _credentials(self, imsi: str) -> Subscriber | None:
+        subscription = self._subscriptions.get(imsi)
+        return subscription.credentials if subscription else None
+
+    def authorise(self, imsi: str, identity: str, called_station: str) -> Grant | str:
+        """What the subscriber gets, or why it gets nothing."""
+        subscription = self._subscriptions[imsi]
+        apn = called_station.lower()
+        if subscription.barred:
+            return f"subscriber {imsi} is barred"
+        if apn in self._apns and apn not in subscription.apns:
+            return f"subscriber {imsi} may not use APN {apn}"
+        leading = AKA_PRIME.leading if identity[:1] in _PRIME else AKA.leading
+        realm = identity.partition("@")[2]
+        name = f"{leading}{imsi}@{realm}" if realm else f"{leading}{imsi}"
+        return Grant(name, subscription.prefix, subscription.ipv4)
