@@ -162,6 +162,9 @@ class GatewayPolicy:
 
     def authorise(self, peer: Peer) -> Refusal | None:
         """Whether the subscriber may use the APN; the default APN when none was named (S-12)."""
+        imsi = imsi_of(peer.identity, peer.identity[:1])
+        if imsi in self.config.subscriptions:  # a peer with a PSK may say who it is in the form of an NAI
+            peer.identity = imsi or peer.identity
         subscription = self.config.subscriptions.get(peer.identity)
         if subscription is None and self.config.psk is None and self._radius is None:
             return self._no(f"{peer.identity} is not a subscriber of ours")

@@ -72,7 +72,7 @@ def test_certificates_that_are_not_trusted(identity: Identity, complaint: str) -
     assert pair.chart()[4:] == ["--> INFORMATIONAL 2 N(AUTHENTICATION_FAILED)", "<-- INFORMATIONAL 2"]
     assert pair.initiator.counters["ike-authentication"] == 1
     [told] = pair.gateway(IkeFailed)
-    assert told.reason == "the peer reports AUTHENTICATION_FAILED"
+    assert told.reason == ("the peer reports AUTHENTICATION_FAILED: it does not accept our authentication or identity")
 
 
 def test_a_name_in_the_subject_does_not_count() -> None:

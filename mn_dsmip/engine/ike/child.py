@@ -151,19 +151,19 @@ def read_child_answer(
     refused = error(payloads)
     if refused is not None or find(payloads, SecurityAssociation) is None:
         if refused is None:
-            return "the gateway answered without a child SA", "RFC 7296 2.21.2", None
-        return *refusal(refused, "ESP", offered), refused.notify_type
+            return f"{session.other} answered without a child SA", "RFC 7296 2.21.2", None
+        return *refusal(refused, "ESP", offered, session.other), refused.notify_type
     answer = need(payloads, SecurityAssociation).proposals
     chosen = check_answer(answer, offers, Protocol.ESP)
     if chosen is None or len(answer[0].spi) != 4:
-        return "the gateway chose ESP algorithms that we did not offer", "RFC 7296 2.7", None
+        return f"{session.other} chose ESP algorithms that we did not offer", "RFC 7296 2.7", None
     local = need(payloads, TrafficSelectorsInitiator).selectors
     remote = need(payloads, TrafficSelectorsResponder).selectors
     if not local or not remote or not covers(asked.local, local) or not covers(asked.remote, remote):
-        return "the gateway answered with traffic selectors outside those that we asked for", "RFC 7296 2.9", None
+        return f"{session.other} answered with traffic selectors outside those that we asked for", "RFC 7296 2.9", None
     transport = notify(payloads, NotifyType.USE_TRANSPORT_MODE) is not None
     if transport != asked.transport:
-        return "the gateway did not agree to transport mode", "RFC 7296 1.3.1", None
+        return f"{session.other} did not agree to transport mode", "RFC 7296 1.3.1", None
     agreed = Selectors(local, remote, transport)
     secret = share.shared(find(payloads, KeyExchange)) if share and chosen.group else b""
     return make_child(session, chosen, (spi, answer[0].spi), secret + nonces, agreed, asked_by_us=True)
@@ -261,7 +261,7 @@ class ChildTask:
                 session, session.profile, self._spi, self._selectors, payloads, nonces, self._share
             )
         except WireError as problem:
-            answer = (f"the gateway's answer is malformed: {problem}", "RFC 7296 1.3.1", None)
+            answer = (f"{session.other}'s answer is malformed: {problem}", "RFC 7296 1.3.1", None)
         if isinstance(answer, ChildSa):
             self._made(answer, payloads, now)
         else:
@@ -278,4 +278,4 @@ class ChildTask:
 
     def timed_out(self, now: float) -> None:
         """A peer that does not answer is dead (RFC 7296 2.4)."""
-        self._session.close("the gateway does not answer any more", by_peer=False)
+        self._session.close(f"{self._session.other} does not answer any more", by_peer=False)

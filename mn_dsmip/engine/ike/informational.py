@@ -10,6 +10,7 @@ from ...wire.ikev2_numbers import Exchange, NotifyType, Protocol
 from ...wire.ikev2_payloads import Delete, Notify, Payload
 from .events import ChildSaClosed
 from .sa import Progress, Sa
+from .sentences import complaint
 
 if TYPE_CHECKING:
     from .session import Session
@@ -89,7 +90,7 @@ def answer_informational(session: Session, sa: Sa, request: Message, payloads: t
     fatal = next((each for each in payloads if isinstance(each, Notify) and each.notify_type in _FATAL), None)
     sa.respond(request, answer)
     if fatal is not None:
-        session.close(f"the peer reports {NotifyType(fatal.notify_type).name}", by_peer=True)
+        session.close(complaint(fatal), by_peer=True)
 
 
 def _close_sa(session: Session, sa: Sa, request: Message, now: float) -> None:

@@ -172,12 +172,15 @@ LONGEST_NAME = 400
 
 def none_acceptable(proposals: Sequence[Proposal], offers: Sequence[Offer]) -> str:
     """A sentence for a person: what the peer offered and what we accept."""
-    offered = " or ".join("/".join(_name(each) for each in proposal.transforms) for proposal in proposals)
+    offered = " or ".join("/".join(filter(None, map(_name, proposal.transforms))) for proposal in proposals)
     accepted = " or ".join(str(each) for each in offers)
     return f"no proposal of the peer is acceptable: it offered {offered[:LONGEST_NAME]}, we accept {accepted}"
 
 
 def _name(transform: Transform) -> str:
+    """What configuration files' readers know it by; nothing for what goes without saying."""
+    if transform.type == TransformType.ESN:
+        return "extended sequence numbers" if transform.id else ""
     known: dict[int, Encryption | Integrity | Prf | Group | None] = {
         TransformType.ENCR: ENCRYPTION.get((transform.id, transform.key_length)),
         TransformType.PRF: PRF.get(transform.id),

@@ -118,7 +118,7 @@ class RekeyIkeTask:
             session.try_again(now, session.rekey)
         else:
             offered = " or ".join(str(offer) for offer in session.profile.ike)
-            sentence, clause = refusal(refused, "IKE", offered)
+            sentence, clause = refusal(refused, "IKE", offered, session.other)
             session.emit(RekeyFailed(session.name, f"the IKE SA cannot be rekeyed: {sentence}", clause))
 
     def _derive(self, payloads: tuple[Payload, ...]) -> tuple[Sa, bytes]:

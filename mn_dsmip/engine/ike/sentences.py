@@ -26,10 +26,16 @@ _MEANINGS: dict[int, tuple[str, str]] = {
 }
 
 
-def refusal(notify: Notify, protocol: str = "", offered: str = "") -> tuple[str, str]:
-    """Sentence and clause for an error notify of the peer; ``offered`` is what we had offered for ``protocol``."""
+def complaint(notify: Notify) -> str:
+    """A sentence for an error that the peer reports of its own accord."""
+    meaning, _ = _MEANINGS.get(notify.notify_type, ("an error of another kind", ""))
+    return f"the peer reports {NotifyType(notify.notify_type).name}: {meaning}"
+
+
+def refusal(notify: Notify, protocol: str = "", offered: str = "", who: str = "the gateway") -> tuple[str, str]:
+    """Sentence and clause for an error notify; ``offered`` is what we had offered ``who`` for ``protocol``."""
     meaning, clause = _MEANINGS.get(notify.notify_type, (f"it reports error {notify.notify_type}", "3.10.1"))
     name = NotifyType(notify.notify_type).name if notify.notify_type in _MEANINGS else str(notify.notify_type)
     if offered and notify.notify_type == NotifyType.NO_PROPOSAL_CHOSEN:
-        return f"the gateway refused our {protocol} proposal ({name}): we offered {offered}", f"RFC 7296 {clause}"
-    return f"the gateway refused: {meaning} ({name})", f"RFC 7296 {clause}"
+        return f"{who} refused our {protocol} proposal ({name}): we offered {offered}", f"RFC 7296 {clause}"
+    return f"{who} refused: {meaning} ({name})", f"RFC 7296 {clause}"

@@ -44,6 +44,8 @@ class Session:
         self.random = random
         self._taken = taken
         self.began = initiator
+        self.other = "the gateway" if initiator else "the peer"
+        """What sentences call it."""
         own = self.new_spi()
         self.name = own
         """What events call this session: our first SPI."""
