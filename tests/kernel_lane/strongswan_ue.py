@@ -74,7 +74,7 @@ class Peers:
         self.home, self.care_of = IPv6Address(0), UE
         self.sequence = 0
 
-    def connect(self, home: IPv6Address | None = None, suite: str = "aes256gcm16") -> None:
+    def connect(self, home: IPv6Address | None = None, suite: str = "aes256gcm16", encap: str = "no") -> None:
         """Tell strongSwan all that it needs; in proxy mode it must know the home address. Nothing is sent."""
         mobility = {
             "local_ts": [f"{home}/128[135]"], "remote_ts": [f"{HOME_AGENT}/128[135]"], "mode": "transport_proxy",
@@ -87,6 +87,7 @@ class Peers:
             remote_addrs=[str(HOME_AGENT)],
             proposals=["aes256gcm16-prfsha256-curve25519"],
             vips=["::", "0.0.0.0"],
+            encap=encap,
             local={"auth": "psk", "id": PEER},
             remote={"auth": "psk", "id": NAME},
             children={"user": user, **({"mh": mobility} if home else {})},
@@ -282,6 +283,16 @@ def test_ended_by_strongswan(peers: Peers) -> None:
     peers.gateway.await_entry("ike_sa_closed")
     assert not peers.spis()
     assert peers.gateway.ask("status")["sessions"] == 0
+
+
+def test_user_plane_in_udp(peers: Peers) -> None:
+    peers.connect(encap="yes")  # as if there were a NAT
+    peers.charon.initiate("user").result()
+    assert peers.ue.run("ip xfrm state").count("encap type espinudp sport 4500 dport 4500") == 2
+    ping(peers, str(peers.home), CORRESPONDENT, 56)
+    assert [each.packets for each in peers.agree().values()] == [3, 3]
+    peers.charon.terminate(ike="s2c").result()
+    peers.gateway.await_entry("ike_sa_closed", 2)
 
 
 def test_ended_by_us(peers: Peers) -> None:

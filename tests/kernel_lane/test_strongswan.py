@@ -66,6 +66,11 @@ def test_user_plane(report: Report) -> None:
     report.demand("test_user_plane")
 
 
+@row("user-plane child SA: the kernel's ESP in UDP, as past a NAT")
+def test_user_plane_in_udp(report: Report) -> None:
+    report.demand("test_user_plane_in_udp")
+
+
 @row(
     "our ESP and Home Address option: a home agent's kernel opens our Binding Update, we its answer; same keys",
     "UE",
