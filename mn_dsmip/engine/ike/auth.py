@@ -133,11 +133,14 @@ class AuthTask:
         wanted += [Attribute(CfgAttribute.INTERNAL_IP6_DNS)] if config.want_dns else []
         if wanted:
             payloads.append(Configuration(CfgType.REQUEST, tuple(wanted)))
-        return payloads + child_payloads(config.profile, self._spi, config.first_child, None)
+        payloads += child_payloads(config.profile, self._spi, config.first_child, None)
+        return [*payloads, *([Notify(NotifyType.EAP_ONLY_AUTHENTICATION)] if config.eap_only and self._eap else [])]
 
     def _take_first(self, payloads: tuple[Payload, ...], now: float) -> Progress:
-        """The gateway proves its identity before any EAP answer leaves."""
+        """The gateway proves its identity before any EAP answer leaves, unless EAP is to do that (RFC 5998 3)."""
         self._gateway = self._check_identity(payloads)
+        if self._session.config.eap_only and find(payloads, Authentication) is None:
+            return self._take_eap(payloads, now)
         auth = need(payloads, Authentication)
         self._check_signature(auth, [each.data for each in payloads if isinstance(each, Certificate)])
         return Progress.DONE if self._redirected(payloads) else self._take_eap(payloads, now)

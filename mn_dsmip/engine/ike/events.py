@@ -83,6 +83,11 @@ class InitiatorConfig:
     want_home_address: bool = False
     """Ask for an address as well, for gateways that insist on giving one (RFC 7296 3.15.1, FAILED_CP_REQUIRED)."""
     want_dns: bool = True
+    eap_only: bool = False
+    """Let the gateway prove itself by EAP alone, without a certificate (RFC 5998); our EAP methods are good for that.
+
+    One that sends a certificate all the same is believed only when an authority vouches for it.
+    """
     fragment_size: int = IP_DATAGRAM
     """Octets of an IP datagram from which on IKE messages go in fragments (RFC 7383); 0 never."""
     redirected_from: IPAddress | None = None
@@ -106,6 +111,8 @@ class ResponderConfig:
     name: str
     profile: Profile
     identity: Identity | None
+    eap_only: bool = False
+    """Send no certificate to a UE that offers EAP-only authentication (RFC 5998); without one we never do."""
     cookie_threshold: int = 64
     """Half-open sessions from which on a cookie is demanded (RFC 7296 2.6)."""
     maximum_half_open: int = 4096

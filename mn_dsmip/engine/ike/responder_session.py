@@ -41,7 +41,7 @@ from .path import Path
 from .policy import Peer, ResponderPolicy
 from .rekey_child import answer_rekey_child, rekeyed
 from .rekey_ike import RekeyIkeTask, answer_rekey_ike, is_ike_rekey
-from .rules import CHILD, check, find, need
+from .rules import CHILD, check, find, need, notify
 from .sa import Sa
 from .session import Session
 
@@ -195,6 +195,11 @@ class ResponderSession(Session):
         chain = [Certificate(CertEncoding.X509_SIGNATURE, each) for each in self.config.identity.encoded]
         return [self._identity, *chain, Authentication(method, data)]
 
+    def _proven_by_eap(self) -> bool:
+        """Whether the UE does not insist on a certificate (RFC 5998 3); who has one and sends it satisfies all."""
+        offered = notify(self._first_payloads, NotifyType.EAP_ONLY_AUTHENTICATION) is not None
+        return offered and (self.config.eap_only or self.config.identity is None)
+
     def _own_signed(self) -> bytes:
         assert self._identity and self.chosen and self.chosen.prf and self.keys
         return signed_octets(self.chosen.prf, self.own_first, self.peer_nonce, self.keys.pr, self._identity.build())
@@ -216,7 +221,7 @@ class ResponderSession(Session):
         first: list[Payload] = []
         if request.message_id == 1:
             try:
-                first = self._proof()
+                first = [self._identity] if self._identity and self._proven_by_eap() else self._proof()
             except CryptoError as problem:
                 self._refuse(request, Refusal(NotifyType.AUTHENTICATION_FAILED, str(problem)), now)
                 return
