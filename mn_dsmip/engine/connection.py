@@ -9,13 +9,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import IPv6Address, IPv6Network
 from typing import Any
 
-from ..wire.codec import WireError
-from ..wire.ikev2_numbers import CfgAttribute, NotifyType
-from ..wire.ikev2_payloads import Configuration, HomePrefix
+from ..wire.ikev2_numbers import NotifyType
 from .base import Event, IPAddress, ProtocolError, Random, UdpDatagram, earliest
 from .effects import AttachSucceeded, RefreshSucceeded, SetMtu
 from .ike.child import covers, mobility_selector
@@ -28,6 +26,7 @@ from .ike.events import (
     IkeRedirected,
     IkeSaClosed,
     IkeSaEstablished,
+    InitiatorConfig,
     Selectors,
 )
 from .ike.initiator import IkeInitiator
@@ -40,7 +39,7 @@ from .mip.status import Reaction
 from .tunnel import Tunnel
 from .ue_addresses import HomeAddresses, form_home_address
 from .ue_network import UeNetwork
-from .ue_security import initiator_config
+from .ue_security import home_prefix, initiator_config
 from .ue_states import Access, Step, UeConfig
 
 UNANSWERED_BEFORE_LIVENESS = 3
@@ -101,11 +100,7 @@ class PdnConnection:
         self._attached = self._closing = self._left = self._ended = self._confirmed = False
         self._addresses = HomeAddresses()
         self._events: list[Event] = []
-        ike = initiator_config(config, remote, name, former, redirected_from)
-        self._ike = IkeInitiator(ike, access.care_of, remote, random, now)
-        self._session = self._ike.name
-        self._ike.start(now)
-        self.settle(now)
+        self._begin(initiator_config(config, remote, name, former, redirected_from), now)
 
     # --- calls of the user
 
@@ -198,6 +193,12 @@ class PdnConnection:
 
     # --- IKE
 
+    def _begin(self, config: InitiatorConfig, now: float) -> None:
+        self._ike = IkeInitiator(config, self._access.care_of, self.home_agent, self._random, now)
+        self._session = self._ike.name
+        self._ike.start(now)
+        self.settle(now)
+
     def _ike_failed(self, event: IkeFailed, now: float) -> None:
         self._fail(event.reason, event.clause, now, may_retry=not event.authentication)
 
@@ -212,7 +213,16 @@ class PdnConnection:
     def _secured(self, event: IkeSaEstablished, now: float) -> None:
         if self._closing:
             return
-        prefix = _home_prefix(event.configuration)
+        prefix = home_prefix(event.configuration)
+        if (
+            prefix is None
+            and event.child_notify == NotifyType.FAILED_CP_REQUIRED
+            and not self._ike.config.wants_address
+        ):
+            # it gives nothing without an address asked for, and only IKE_AUTH asks (RFC 7296 2.19): once more
+            self._delete_ike(now)
+            self._begin(replace(self._ike.config, want_home_address=True), now)
+            return
         if prefix is None:
             why = event.child_refused or "it gave no reason"
             self._fail(f"the gateway assigned no home network prefix ({why})", "TS 24.303 5.1.2.2", now, may_retry=True)
@@ -345,14 +355,18 @@ class PdnConnection:
         else:
             self._end(Ended(wanted=True, confirmed=self._confirmed))
 
+    def _delete_ike(self, now: float) -> None:
+        """Close it and do not wait for the answer."""
+        self._ike.delete(now)
+        self._network.send_udp(self._ike.datagrams_to_send(), now)
+
     def _fail(self, reason: str, clause: str, now: float, may_retry: bool) -> None:
         """Tell the gateway, if there is an IKE SA to tell it in, and end."""
         if self._closing:
             self._end(Ended(wanted=True, confirmed=False))
             return
         if self._ike.established and not self._ike.closed:
-            self._ike.delete(now)
-            self._network.send_udp(self._ike.datagrams_to_send(), now)
+            self._delete_ike(now)
         self._end(Ended(wanted=False, confirmed=False, reason=reason, clause=clause, may_retry=may_retry))
 
     def _end(self, ended: Ended) -> None:
@@ -362,18 +376,6 @@ class PdnConnection:
             self._ended = True
             self._events += self.drop()
             self._events.append(ended)
-
-
-def _home_prefix(configuration: Configuration | None) -> HomePrefix | None:
-    """The one home network prefix of a CFG_REPLY (RFC 5026 8.2)."""
-    values = configuration.all(CfgAttribute.MIP6_HOME_PREFIX) if configuration else []
-    if not values:
-        return None
-    try:
-        found = HomePrefix.parse(values[0])
-    except WireError:
-        return None
-    return found if found.prefix_length == 64 else None
 
 
 _REACTIONS: dict[type[Event], Callable[[PdnConnection, Any, float], None]] = {

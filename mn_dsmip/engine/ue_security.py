@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from ipaddress import IPv6Address
 
+from ..wire.codec import WireError
+from ..wire.ikev2_numbers import CfgAttribute
+from ..wire.ikev2_payloads import Configuration, HomePrefix
 from .base import IPAddress, ProtocolError
 from .ike.aka_peer import AkaPeer
 from .ike.child import mobility_selector
@@ -47,3 +50,15 @@ def initiator_config(
         redirected_from=redirected_from,
         timers=config.timers,
     )
+
+
+def home_prefix(configuration: Configuration | None) -> HomePrefix | None:
+    """The one home network prefix of a CFG_REPLY (RFC 5026 8.2); nothing when there is none that can be used."""
+    values = configuration.all(CfgAttribute.MIP6_HOME_PREFIX) if configuration else []
+    if not values:
+        return None
+    try:
+        found = HomePrefix.parse(values[0])
+    except WireError:
+        return None
+    return found if found.prefix_length == 64 else None

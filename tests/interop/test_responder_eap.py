@@ -39,19 +39,19 @@ def row(words: str) -> Any:
 
 
 @contextmanager
-def servers(field: Field, folder: Path, own: Identity, card: Card) -> Iterator[tuple[Charon, Hostapd]]:
+def servers(field: Field, folder: Path, own: Identity, card: Card, **changes: Any) -> Iterator[tuple[Charon, Hostapd]]:
     """strongSwan as home agent with certificate ``own``, hostapd behind it with one subscriber."""
+    usual: dict[str, Any] = {
+        "local": {"auth": "pubkey", "id": NAME, "certs": [own.encoded[0]]},
+        "remote": {"auth": "eap-radius", "id": "%any"},
+        "send_cert": "always",
+    }
     radius = Hostapd(field.ha, folder, [card], SECRET)
     try:
         charon = Charon(field.ha, folder, shim=True, settings=RADIUS)
         try:
             give(charon, own)
-            home_agent(
-                charon,
-                local={"auth": "pubkey", "id": NAME, "certs": [own.encoded[0]]},
-                remote={"auth": "eap-radius", "id": "%any"},
-                send_cert="always",
-            )
+            home_agent(charon, **(usual | changes))
             yield charon, radius
         finally:
             charon.close()

@@ -231,11 +231,11 @@ class AuthTask:
         session.established = True
         session.schedule_rekey(now)
         reply = find(payloads, Configuration)
-        refused = "" if isinstance(child, ChildSa) else child[0]
+        refused, kind = ("", None) if isinstance(child, ChildSa) else (child[0], child[2])
         identity = self._gateway.data.decode(errors="replace")
         session.emit(
             IkeSaEstablished(
-                session.name, session.path.remote, identity, config.apn, str(session.chosen), reply, refused
+                session.name, session.path.remote, identity, config.apn, str(session.chosen), reply, refused, kind
             )
         )
         if isinstance(child, ChildSa):

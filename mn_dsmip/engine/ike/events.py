@@ -94,6 +94,11 @@ class InitiatorConfig:
     """The gateway that sent us here (RFC 5685 9.3)."""
     timers: Timers = DEFAULT_TIMERS
 
+    @property
+    def wants_address(self) -> bool:
+        """Whether INTERNAL_IP6_ADDRESS is asked for, with a value or without."""
+        return self.want_home_address or self.home_address is not None
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -151,6 +156,8 @@ class IkeSaEstablished(Event):
     configuration: Configuration | None
     child_refused: str = ""
     """Why there is no first child SA, if there is none."""
+    child_notify: int | None = None
+    """The notify that refused it."""
 
 
 @dataclass(frozen=True, slots=True)
