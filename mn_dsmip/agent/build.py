@@ -36,6 +36,7 @@ def build_ue(settings: UeSettings, store: Store) -> UserEquipment:
         network_name=settings.network_name.encode(),
         psk=settings.psk,
         anchors=settings.anchors,
+        eap_only=settings.eap_only,
         clock=utc_now,
         ipv4=settings.ipv4,
         binding=MobileConfig(lifetime=settings.lifetime, overwrite_flag=settings.overwrite_flag),
@@ -63,6 +64,7 @@ def build_gateway(settings: GatewaySettings, store: Store) -> Gateway:
         name=settings.fqdn,
         profile=settings.profile,
         identity=settings.identity,
+        eap_only=settings.eap_only,
         cookie_threshold=settings.cookie_threshold,
         timers=Timers(liveness=settings.liveness),
     )

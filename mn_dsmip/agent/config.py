@@ -64,6 +64,7 @@ class UeSettings:
     profile: Profile
     anchors: tuple[x509.Certificate, ...]
     psk: bytes | None = field(repr=False)
+    eap_only: bool
     prime: bool
     network_name: str
     liveness: int
@@ -84,6 +85,7 @@ class GatewaySettings:
     dns: tuple[IPv6Address, ...]
     profile: Profile
     identity: Identity | None
+    eap_only: bool
     fqdn: str
     psk: bytes | None = field(repr=False)
     network_name: str
@@ -113,6 +115,7 @@ def load_ue(path: Path) -> UeSettings:
     discovery = _subsection(top, "discovery")
     ike = _subsection(top, "ike")
     binding = _subsection(top, "binding")
+    eap_only = ike.flag("eap_only", False)
     settings = UeSettings(
         common=common,
         usim=usim,
@@ -124,8 +127,9 @@ def load_ue(path: Path) -> UeSettings:
         dns_servers=discovery.addresses("servers"),
         srv_fallback=discovery.flag("srv_fallback", False),
         profile=_profile(ike),
-        anchors=_anchors(ike, required=psk is None),
+        anchors=_anchors(ike, required=psk is None and not eap_only),
         psk=psk,
+        eap_only=eap_only,
         prime=ike.choice("method", ("aka", "aka-prime"), "aka") == "aka-prime",
         network_name=ike.text("network_name", "WLAN"),
         liveness=ike.number("dpd", 0, 86400, 60),
@@ -163,6 +167,7 @@ def load_gateway(path: Path) -> GatewaySettings:
         raise top.problem("subscribers", "missing: the file with the subscriber store")
     subscriptions = load_subscribers(store, apns) if store is not None else {}
     binding = _subsection(top, "binding")
+    eap_only = ike.flag("eap_only", False)
     settings = GatewaySettings(
         common=common,
         address=address,
@@ -172,7 +177,8 @@ def load_gateway(path: Path) -> GatewaySettings:
         apns=apns,
         dns=_dns(top),
         profile=_profile(ike),
-        identity=_identity(ike, required=psk is None),
+        identity=_identity(ike, required=psk is None and not eap_only),
+        eap_only=eap_only,
         fqdn=fqdn,
         psk=psk,
         network_name=ike.text("network_name", "WLAN"),

@@ -53,6 +53,7 @@ ike:
   # suites: {{ike: [aes256gcm16-prfsha256-curve25519], esp: [aes256gcm16]}}
   # method: aka                    or aka-prime
   # dpd: 60                        after that many silent seconds ask whether the gateway lives; 0 never asks
+  # eap_only: false                let the gateway prove itself by EAP alone (RFC 5998); `ca` may be missing then
   ca: ca.pem                       # who vouches for the gateway
 
 binding:
@@ -87,6 +88,7 @@ subscribers: subscribers.yaml
 ike:
   # profile: modern
   # fqdn: pgw.example.net          the gateway's own name, for peers that ask for it instead of an APN
+  # eap_only: false                no certificate for UEs that offer EAP alone (RFC 5998); it may be missing then
   certificate: gateway.pem
   key: gateway.key
   # cookie_threshold: 64           half-open IKE SAs from which on cookies are demanded

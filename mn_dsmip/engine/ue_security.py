@@ -43,6 +43,7 @@ def initiator_config(
         profile=config.profile,
         first_child=Selectors((EVERYWHERE,), (mobility_selector(home_agent),)),
         anchors=config.anchors,
+        eap_only=config.eap_only,
         clock=config.clock,
         eap=eap if config.psk is None else None,
         psk=config.psk,

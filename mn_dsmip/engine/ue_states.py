@@ -95,6 +95,8 @@ class UeConfig:
     network_name: bytes = b""
     psk: bytes | None = field(default=None, repr=False)
     anchors: tuple[x509.Certificate, ...] = ()
+    eap_only: bool = False
+    """Offer the gateway to prove itself by EAP alone (RFC 5998)."""
     clock: Callable[[], datetime] | None = None
     ipv4: bool = False
     binding: MobileConfig = MobileConfig()  # noqa: RUF009 - frozen

@@ -92,7 +92,7 @@ def gateway_error(samples: Samples) -> str:
 def test_files_that_hold_something_else(samples: Samples) -> None:
     (samples.folder / "gateway.pem").chmod(0o600)
     samples.edit("gateway.yaml", "  key: gateway.key", "  key: gateway.pem")
-    assert gateway_error(samples).startswith("gateway.yaml:28: ike.key: gateway.pem: no usable PEM private key: ")
+    assert gateway_error(samples).startswith("gateway.yaml:29: ike.key: gateway.pem: no usable PEM private key: ")
     samples.edit("gateway.yaml", "  certificate: gateway.pem", "  certificate: gateway.key")
     assert gateway_error(samples).startswith("gateway.yaml:27: ike.certificate: gateway.key: no PEM certificate: ")
 

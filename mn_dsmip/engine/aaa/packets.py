@@ -19,6 +19,8 @@ EAP_PIECE = 253
 """Octets of EAP that fit one attribute (RFC 3579 3.1)."""
 KEY = 32
 """Octets of each half of the MSK."""
+SHORT_KEY = 16
+"""The least that a method with keys has (RFC 3079)."""
 MICROSOFT = 311
 FRAMED, VIRTUAL = 2, 5
 """Service-Type (RFC 2865 5.6) and NAS-Port-Type (5.41)."""
@@ -151,12 +153,15 @@ def _first(packet: AuthPacket, kind: int) -> bytes | None:
 
 
 def _msk(reply: AuthPacket) -> bytes:
-    """Recv-Key is the first half, Send-Key the second (RFC 2548 2.4.3, RFC 5216 2.3); empty when one is missing."""
+    """Recv-Key is the first half, Send-Key the second (RFC 2548 2.4.3, RFC 5216 2.3); empty when one is missing.
+
+    Methods with shorter keys, such as EAP-MSCHAPv2, fill the MSK's 64 octets up with zeros (RFC 3748 7.10).
+    """
     halves = []
     for kind in (RECV_KEY, SEND_KEY):
         values = reply.get(kind, [])
         halves.append(reply.SaltDecrypt(values[0])[:KEY] if values else b"")
-    return b"".join(halves) if all(len(each) == KEY for each in halves) else b""
+    return b"".join(halves).ljust(2 * KEY, b"\0") if all(len(each) >= SHORT_KEY for each in halves) else b""
 
 
 def _prefix(value: bytes | None) -> IPv6Network | None:
