@@ -113,6 +113,20 @@ def aka_prime_keys(identity: bytes, ik_prime: bytes, ck_prime: bytes) -> AkaKeys
     return AkaKeys(mk[:16], mk[16:48], mk[80:144], mk[48:80], lambda: mk[144:])
 
 
+def aka_reauth_keys(identity: bytes, counter: int, nonce_s: bytes, full: AkaKeys) -> AkaKeys:
+    """EAP-AKA fast re-authentication after ``full`` (RFC 4187 7): new MSK and EMSK, all else stays."""
+    seed = hashlib.sha1(identity + struct.pack("!H", counter) + nonce_s + full.master).digest()
+    msk = fips186_prf(seed, 64)
+    return AkaKeys(full.encr, full.aut, msk, full.master, lambda: fips186_prf(seed, 128)[64:])
+
+
+def aka_prime_reauth_keys(identity: bytes, counter: int, nonce_s: bytes, full: AkaKeys) -> AkaKeys:
+    """EAP-AKA' fast re-authentication (RFC 9048 3.3); ``full.master`` is K_re."""
+    seed = b"EAP-AKA' re-auth" + identity + struct.pack("!H", counter) + nonce_s
+    mk = prf_prime(full.master, seed, 128)
+    return AkaKeys(full.encr, full.aut, mk[:64], full.master, lambda: mk[64:])
+
+
 def ck_ik_prime(ck: bytes, ik: bytes, network_name: bytes, sqn_xor_ak: bytes) -> tuple[bytes, bytes]:
     """CK' and IK' (TS 33.402 A.2, RFC 9048 3.3)."""
     text = b"\x20" + network_name + struct.pack("!H", len(network_name)) + sqn_xor_ak + b"\x00\x06"

@@ -251,3 +251,15 @@ class Opener:
             body, icv = body[:-tail], body[-tail:]
             integrity.verify(self._integrity_key, associated + body, icv)
         return self._cipher.open(body[: encryption.iv_length], body[encryption.iv_length :], associated)
+
+
+def cbc_encrypt(key: bytes, iv: bytes, plaintext: bytes) -> bytes:
+    """AES-CBC without padding and without integrity, for EAP-AKA's AT_ENCR_DATA."""
+    encryptor = RawCipher(algorithms.AES(key), modes.CBC(iv)).encryptor()
+    return encryptor.update(plaintext) + encryptor.finalize()
+
+
+def cbc_decrypt(key: bytes, iv: bytes, ciphertext: bytes) -> bytes:
+    """What ``cbc_encrypt`` took."""
+    decryptor = RawCipher(algorithms.AES(key), modes.CBC(iv)).decryptor()
+    return decryptor.update(ciphertext) + decryptor.finalize()

@@ -119,3 +119,11 @@ class SqnAdvanced(Effect):
 
     imsi: str
     sqn: int
+
+
+@dataclass(frozen=True, slots=True)
+class PseudonymChanged(Effect):
+    """What the network calls the subscriber from now on; to be kept as privately as the IMSI."""
+
+    imsi: str
+    pseudonym: str

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import ClassVar, TypeVar
@@ -225,6 +225,48 @@ class EncrData(Attribute):
     value: bytes = rest(lambda data: data[2:], lambda value: b"\0\0" + value)
 
 
+@_attribute(6)
+class Padding(Attribute):
+    """AT_PADDING: zeros, the last inside AT_ENCR_DATA (RFC 4187 10.12)."""
+
+    value: bytes = rest(lambda data: data, lambda value: value)
+
+
+@_attribute(19)
+class ReauthCounter(Attribute):
+    """AT_COUNTER, encrypted (RFC 4187 10.16)."""
+
+    counter: int = u16()
+
+
+@_attribute(20)
+class CounterTooSmall(Attribute):
+    """AT_COUNTER_TOO_SMALL, encrypted (RFC 4187 10.17)."""
+
+    reserved: int = u16(default=0)
+
+
+@_attribute(21)
+class NonceS(Attribute):
+    """AT_NONCE_S, encrypted (RFC 4187 10.18)."""
+
+    value: bytes = fixed(16, lead=2)
+
+
+@_attribute(132)
+class NextPseudonym(Attribute):
+    """AT_NEXT_PSEUDONYM, encrypted: a user name without realm (RFC 4187 10.10)."""
+
+    value: bytes = rest(_counted, _count)
+
+
+@_attribute(133)
+class NextReauthId(Attribute):
+    """AT_NEXT_REAUTH_ID, encrypted: a user name, with its realm if it has one (RFC 4187 10.11)."""
+
+    value: bytes = rest(_counted, _count)
+
+
 @_attribute(134)
 class Checkcode(Attribute):
     """AT_CHECKCODE: empty, or a hash over the identity round (RFC 4187 10.13)."""
@@ -277,6 +319,36 @@ class Packet:
         return struct.pack("!BBH", self.code, self.identifier, 4 + len(body)) + body
 
 
+def parse_attributes(data: bytes) -> tuple[Attribute, ...]:
+    """Read attributes; ``UnknownAttribute`` for one that is not known and must not be skipped."""
+    attributes: list[Attribute] = []
+    position = 0
+    while position < len(data):
+        kind, units = data[position], data[position + 1] if position + 1 < len(data) else 0
+        end = position + 4 * units
+        if not units or end > len(data):
+            raise WireError(f"EAP-AKA attribute {kind} at octet {position} reaches beyond the packet")
+        value = data[position + 2 : end]
+        position = end
+        known = ATTRIBUTES.get(kind)
+        if known is None and kind < FIRST_SKIPPABLE:
+            raise UnknownAttribute(f"EAP-AKA attribute {kind} is unknown and must not be skipped")
+        attributes.append(SkippableAttribute(kind, value) if known is None else known.parse(value))
+    return tuple(attributes)
+
+
+def build_attributes(attributes: Iterable[Attribute]) -> bytes:
+    """The octets of attributes, one after the other."""
+    parts = []
+    for each in attributes:
+        value = each.build()
+        kind = each.attribute_type if isinstance(each, SkippableAttribute) else each.number
+        if (2 + len(value)) % 4 or len(value) > 4 * 255 - 2:
+            raise ValueError(f"EAP-AKA attribute {kind} of {len(value)} octets")
+        parts.append(bytes((kind, (2 + len(value)) // 4)) + value)
+    return b"".join(parts)
+
+
 @dataclass(frozen=True, slots=True)
 class AkaPacket:
     """A request or response of EAP-AKA or EAP-AKA'."""
@@ -293,31 +365,12 @@ class AkaPacket:
         data = packet.data
         if packet.method is None or len(data) < 3:
             raise WireError(f"EAP-AKA packet with {len(data)} octets of data")
-        attributes: list[Attribute] = []
-        position = 3
-        while position < len(data):
-            kind, units = data[position], data[position + 1] if position + 1 < len(data) else 0
-            end = position + 4 * units
-            if not units or end > len(data):
-                raise WireError(f"EAP-AKA attribute {kind} at octet {position} reaches beyond the packet")
-            value = data[position + 2 : end]
-            position = end
-            known = ATTRIBUTES.get(kind)
-            if known is None and kind < FIRST_SKIPPABLE:
-                raise UnknownAttribute(f"EAP-AKA attribute {kind} is unknown and must not be skipped")
-            attributes.append(SkippableAttribute(kind, value) if known is None else known.parse(value))
-        return cls(packet.code, packet.identifier, packet.method, data[0], tuple(attributes))
+        return cls(packet.code, packet.identifier, packet.method, data[0], parse_attributes(data[3:]))
 
     def build(self) -> bytes:
         """The whole EAP packet."""
-        parts = [bytes((self.subtype, 0, 0))]
-        for each in self.attributes:
-            value = each.build()
-            kind = each.attribute_type if isinstance(each, SkippableAttribute) else each.number
-            if (2 + len(value)) % 4 or len(value) > 4 * 255 - 2:
-                raise ValueError(f"EAP-AKA attribute {kind} of {len(value)} octets")
-            parts.append(bytes((kind, (2 + len(value)) // 4)) + value)
-        return Packet(self.code, self.identifier, self.method, b"".join(parts)).build()
+        data = bytes((self.subtype, 0, 0)) + build_attributes(self.attributes)
+        return Packet(self.code, self.identifier, self.method, data).build()
 
     def get(self, kind: type[Found]) -> Found | None:
         """The first attribute of that class."""

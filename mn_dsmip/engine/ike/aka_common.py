@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from ...crypto.kdf import AkaKeys, aka_keys, aka_prime_keys, ck_ik_prime
+from ...crypto.kdf import AkaKeys, aka_keys, aka_prime_keys, aka_prime_reauth_keys, aka_reauth_keys, ck_ik_prime
+from ...crypto.suites import cbc_decrypt, cbc_encrypt
 from ...wire.codec import WireError
 from ...wire.eap import (
     MAC_LENGTH,
@@ -17,11 +18,16 @@ from ...wire.eap import (
     Iv,
     Kdf,
     Method,
+    Padding,
     SkippableAttribute,
+    build_attributes,
+    parse_attributes,
     with_mac,
     without_mac,
 )
+from ..base import Random
 
+AES_BLOCK = 16
 KDF_CK_IK_PRIME = 1
 """The only key derivation function there is (RFC 9048 3.3)."""
 
@@ -33,11 +39,15 @@ class Flavour:
     method: Method
     leading: str
     """First character of a permanent identity."""
+    pseudonym: str
+    """First character of a pseudonym."""
+    reauth: str
+    """First character of a fast re-authentication identity (TS 23.003 19.3)."""
     hash_name: str
 
 
-AKA = Flavour(Method.AKA, "0", "sha1")
-AKA_PRIME = Flavour(Method.AKA_PRIME, "6", "sha256")
+AKA = Flavour(Method.AKA, "0", "2", "4", "sha1")
+AKA_PRIME = Flavour(Method.AKA_PRIME, "6", "7", "8", "sha256")
 
 
 def derive(flavour: Flavour, identity: str, ck: bytes, ik: bytes, autn: bytes, network_name: bytes) -> AkaKeys:
@@ -68,16 +78,48 @@ class Transcript:
         return hmac.compare_digest(value, self.checkcode())
 
 
-def seal(flavour: Flavour, packet: AkaPacket, keys: AkaKeys) -> bytes:
-    """``packet``, whose attributes include an empty AT_MAC, with the right AT_MAC."""
-    return with_mac(packet.build(), lambda octets: hmac.digest(keys.aut, octets, flavour.hash_name))
+def seal(flavour: Flavour, packet: AkaPacket, keys: AkaKeys, extra: bytes = b"") -> bytes:
+    """``packet``, whose attributes include an empty AT_MAC, with the right AT_MAC; ``extra`` is NONCE_S or nothing."""
+    return with_mac(packet.build(), lambda octets: hmac.digest(keys.aut, octets + extra, flavour.hash_name))
 
 
-def check_mac(flavour: Flavour, octets: bytes, keys: AkaKeys) -> None:
+def check_mac(flavour: Flavour, octets: bytes, keys: AkaKeys, extra: bytes = b"") -> None:
     """``WireError`` unless ``octets`` carry the right AT_MAC."""
     cleared, mac = without_mac(octets)
-    if not hmac.compare_digest(hmac.digest(keys.aut, cleared, flavour.hash_name)[:MAC_LENGTH], mac):
+    if not hmac.compare_digest(hmac.digest(keys.aut, cleared + extra, flavour.hash_name)[:MAC_LENGTH], mac):
         raise WireError("AT_MAC is wrong")
+
+
+def encrypt(keys: AkaKeys, random: Random, *attributes: Attribute) -> tuple[Iv, EncrData]:
+    """AT_IV and AT_ENCR_DATA around ``attributes`` (RFC 4187 10.12); AES-128-CBC with both methods (RFC 9048 3.4)."""
+    plaintext = build_attributes(attributes)
+    missing = -len(plaintext) % AES_BLOCK
+    if missing:
+        plaintext += build_attributes([Padding(bytes(missing - 2))])
+    iv = random(AES_BLOCK)
+    return Iv(iv), EncrData(cbc_encrypt(keys.encr, iv, plaintext))
+
+
+def decrypt(keys: AkaKeys, packet: AkaPacket) -> AkaPacket:
+    """``packet`` with what AT_ENCR_DATA holds as its attributes; ``WireError`` when that is no list of attributes."""
+    iv, sealed = packet.get(Iv), packet.get(EncrData)
+    if iv is None or sealed is None:
+        return replace(packet, attributes=())
+    if not sealed.value or len(sealed.value) % AES_BLOCK:
+        raise WireError(f"AT_ENCR_DATA of {len(sealed.value)} octets")
+    found = parse_attributes(cbc_decrypt(keys.encr, iv.value, sealed.value))
+    paddings = [each for each in found if isinstance(each, Padding)]
+    if paddings and (found[-1] is not paddings[0] or len(paddings) > 1):
+        raise WireError("AT_PADDING is not the last in AT_ENCR_DATA")
+    if any(any(each.value) or len(each.value) not in (2, 6, 10) for each in paddings):
+        raise WireError("AT_PADDING is not 4, 8 or 12 octets of zeros")
+    return replace(packet, attributes=tuple(each for each in found if not isinstance(each, Padding)))
+
+
+def rederive(flavour: Flavour, identity: str, counter: int, nonce_s: bytes, full: AkaKeys) -> AkaKeys:
+    """The keys of a fast re-authentication after the full one with keys ``full``."""
+    function = aka_reauth_keys if flavour is AKA else aka_prime_reauth_keys
+    return function(identity.encode(), counter, nonce_s, full)
 
 
 def exactly_one(packet: AkaPacket, *kinds: type[Attribute]) -> None:

@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The UE's side of EAP-AKA and EAP-AKA': full authentication with a USIM (RFC 4187, RFC 9048)."""
+"""The UE's side of EAP-AKA and EAP-AKA': full authentication with a USIM, and fast ones after it (RFC 4187, 9048)."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
+from dataclasses import dataclass
 
 from ...crypto.aka import SEPARATION_BIT, AkaResult, AuthenticationRejected, SynchronizationFailed, Usim
 from ...crypto.kdf import AkaKeys
@@ -11,16 +12,40 @@ from ...wire import eap
 from ...wire.codec import WireError
 from ...wire.eap import AkaPacket, Attribute, Code, Method, NotificationCode, Packet, Subtype
 from ..base import Event
-from ..effects import SqnAdvanced
-from .aka_common import AKA_PRIME, KDF_CK_IK_PRIME, Flavour, Transcript, check_mac, derive, exactly_one, only, seal
+from ..effects import PseudonymChanged, SqnAdvanced
+from .aka_aliases import PeerAliases, ReauthContext
+from .aka_common import (
+    AKA_PRIME,
+    KDF_CK_IK_PRIME,
+    Flavour,
+    Transcript,
+    check_mac,
+    decrypt,
+    derive,
+    encrypt,
+    exactly_one,
+    only,
+    rederive,
+    seal,
+)
 from .eap_method import EapFailure, EapPacket, EapResult, EapSuccess
 
 IDENTITY_REQUESTS: tuple[type[Attribute], ...] = (eap.AnyIdReq, eap.FullauthIdReq, eap.PermanentIdReq)
 """In the only order in which a server may ask (RFC 4187 4.1.5): each at most once, never backwards."""
 IN_CHALLENGE = (eap.Rand, eap.Autn, eap.Mac, eap.Iv, eap.EncrData, eap.Checkcode, eap.ResultInd)
 """What both methods have in a challenge (RFC 4187 10.1); what is encrypted there is for fast re-authentication."""
+LONGEST_NAME = 253
+"""Octets of an identity (RFC 4282 2.1)."""
 PREFERS_AKA_PRIME = 0x8000
 """D bit of AT_BIDDING (RFC 9048 4)."""
+
+
+@dataclass(frozen=True)
+class _Next:
+    """Names for later, with their realm."""
+
+    pseudonym: str | None = None
+    reauth: str | None = None
 
 
 class _Rejected(Exception):
@@ -32,6 +57,7 @@ class AkaPeer:
 
     ``network_name`` is the access network's name that AT_KDF_INPUT must carry (EAP-AKA' only). ``prefers_aka_prime``
     refuses EAP-AKA with a server that prefers EAP-AKA' too (RFC 9048 4); where EAP-AKA is prescribed it stays off.
+    ``identity`` is the permanent one; with ``aliases`` the UE calls itself by what those say, and learns new ones.
     """
 
     def __init__(
@@ -42,10 +68,16 @@ class AkaPeer:
         usim: Usim,
         network_name: bytes = b"",
         prefers_aka_prime: bool = False,
+        aliases: PeerAliases | None = None,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._flavour = flavour
-        self._identity = identity
+        self._permanent = identity
+        self._identity = aliases.first(identity) if aliases else identity  # what EAP saw last
+        self._aliases = aliases
+        self._context = aliases.take() if aliases else None
+        self._counter: int | None = None  # of the fast re-authentication that succeeded
+        self._next = _Next()
         self._imsi = imsi
         self._usim = usim
         self._network_name = network_name
@@ -104,7 +136,18 @@ class AkaPeer:
             self.counters["eap-early-success"] += 1
             return
         self._ended = True
-        self._results.append(EapSuccess(self._keys.msk, self._identity))
+        self._learn()
+        self._results.append(EapSuccess(self._keys.msk, self._permanent))
+
+    def _learn(self) -> None:
+        """Only now are the names that the server gave us good (RFC 4187 4.1.7)."""
+        if self._aliases is None or self._keys is None:
+            return
+        if self._next.pseudonym:
+            self._aliases.pseudonym = self._next.pseudonym
+            self._events.append(PseudonymChanged(self._imsi, self._next.pseudonym))
+        if self._next.reauth:
+            self._aliases.reauth = ReauthContext(self._next.reauth, self._counter or 0, self._keys, self._imsi)
 
     def _answer(self, parsed: Packet, packet: bytes) -> None:
         if self._begun and parsed.method not in (self._flavour.method, Method.NOTIFICATION):
@@ -141,6 +184,8 @@ class AkaPeer:
             return self._answer_identity(request, packet)
         if request.subtype == Subtype.CHALLENGE:
             return self._answer_challenge(request, packet)
+        if request.subtype == Subtype.REAUTHENTICATION:
+            return self._answer_reauthentication(request, packet)
         if request.subtype == Subtype.NOTIFICATION:
             return self._answer_notification(request, packet)
         raise WireError(f"subtype {request.subtype} is not expected")
@@ -151,9 +196,18 @@ class AkaPeer:
         if len(asked) != 1 or asked[0] <= self._identity_asked or self._keys:
             raise WireError("an identity request that is not allowed now (RFC 4187 4.1.5)")
         self._identity_asked = asked[0]
+        self._identity = self._name_for(IDENTITY_REQUESTS[asked[0]])
         response = self._aka(request.identifier, Subtype.IDENTITY, eap.Identity(self._identity.encode()))
         self._transcript.add(packet, response)
         return response
+
+    def _name_for(self, kind: type[Attribute]) -> str:
+        """As little as the server wants to know (RFC 4187 4.1.6)."""
+        if self._aliases is None or kind is eap.PermanentIdReq:
+            return self._permanent
+        if kind is eap.AnyIdReq and self._context:
+            return self._context.identity
+        return self._aliases.pseudonym or self._permanent
 
     def _answer_challenge(self, request: AkaPacket, packet: bytes) -> bytes:
         if self._keys:
@@ -181,6 +235,8 @@ class AkaPeer:
             raise _Rejected("it prefers EAP-AKA' as we do, and yet EAP-AKA came about (RFC 9048 4)")
         if checkcode and not self._transcript.matches(checkcode.value):
             raise WireError("AT_CHECKCODE does not match our identity round")
+        if self._aliases is not None:
+            self._next = self._read_next(decrypt(keys, request), eap.NextPseudonym, eap.NextReauthId)
         self._keys = keys
         self._result_indicated = request.get(eap.ResultInd) is not None
         answers: list[Attribute] = [eap.Res(result.res)]
@@ -189,6 +245,45 @@ class AkaPeer:
         if self._result_indicated:
             answers.append(eap.ResultInd())
         return self._aka(request.identifier, Subtype.CHALLENGE, *answers, eap.Mac())
+
+    def _read_next(self, inner: AkaPacket, *allowed: type[Attribute]) -> _Next:
+        """The names that the server gives us for later; ``WireError`` when they are no names."""
+        only(inner, *allowed)
+        realm = self._permanent.partition("@")[2]
+        pseudonym, reauth = inner.get(eap.NextPseudonym), inner.get(eap.NextReauthId)
+        return _Next(
+            f"{_name(pseudonym.value)}@{realm}" if pseudonym else None,
+            _name(reauth.value) + ("" if b"@" in reauth.value else f"@{realm}") if reauth else None,
+        )
+
+    def _answer_reauthentication(self, request: AkaPacket, packet: bytes) -> bytes:
+        context = self._context
+        if context is None or self._keys or self._identity != context.identity or self._aliases is None:
+            raise WireError("a fast re-authentication that we did not ask for (RFC 4187 5.1)")
+        only(request, eap.Mac, eap.Iv, eap.EncrData, eap.Checkcode, eap.ResultInd)
+        exactly_one(request, eap.Mac, eap.Iv, eap.EncrData)
+        check_mac(self._flavour, packet, context.keys)
+        inner = decrypt(context.keys, request)
+        exactly_one(inner, eap.ReauthCounter, eap.NonceS)
+        found = self._read_next(inner, eap.ReauthCounter, eap.NonceS, eap.NextReauthId)
+        counter, nonce, checkcode = inner.get(eap.ReauthCounter), inner.get(eap.NonceS), request.get(eap.Checkcode)
+        assert counter and nonce
+        if checkcode and not self._transcript.matches(checkcode.value):
+            raise WireError("AT_CHECKCODE does not match our identity round")
+        inside: list[Attribute] = [counter]
+        outside: list[Attribute] = [eap.Checkcode(self._transcript.checkcode())] if checkcode else []
+        self._context = None
+        if counter.counter <= context.counter:
+            self.counters["eap-counter-too-small"] += 1
+            inside.append(eap.CounterTooSmall())  # a full authentication follows
+        else:
+            self._counter, self._next = counter.counter, found
+            self._keys = rederive(self._flavour, self._identity, counter.counter, nonce.value, context.keys)
+            self._result_indicated = request.get(eap.ResultInd) is not None
+            outside += [eap.ResultInd()] if self._result_indicated else []
+        sealed = encrypt(context.keys, self._aliases.random, *inside)
+        response = self._packet(request.identifier, Subtype.REAUTHENTICATION, *sealed, *outside, eap.Mac())
+        return seal(self._flavour, response, context.keys, nonce.value)
 
     def _derive(self, request: AkaPacket, result: AkaResult, autn: bytes) -> AkaKeys:
         name = request.get(eap.KdfInput)
@@ -229,17 +324,44 @@ class AkaPeer:
             raise WireError(f"notification {notification.code} at the wrong moment (RFC 4187 6.1)")
         if self._keys:
             check_mac(self._flavour, packet, self._keys)
+        own = self._count_notification(request)
         if success:
             self._success_notified = True
         else:
             self._failed = _notification_text(notification.code)
-        return self._aka(request.identifier, Subtype.NOTIFICATION, *([eap.Mac()] if self._keys else []))
+        return self._aka(request.identifier, Subtype.NOTIFICATION, *own, *([eap.Mac()] if self._keys else []))
+
+    def _count_notification(self, request: AkaPacket) -> tuple[Attribute, ...]:
+        """After a fast re-authentication notifications carry its counter, both ways (RFC 4187 9.10, 9.11)."""
+        if self._counter is None:
+            return ()
+        assert self._keys and self._aliases
+        inner = decrypt(self._keys, request)
+        only(inner, eap.ReauthCounter)
+        exactly_one(inner, eap.ReauthCounter)
+        if inner.get(eap.ReauthCounter) != eap.ReauthCounter(self._counter):
+            raise WireError("the notification's counter is not that of this re-authentication")
+        return encrypt(self._keys, self._aliases.random, eap.ReauthCounter(self._counter))
+
+    def _packet(self, identifier: int, subtype: Subtype, *attributes: Attribute) -> AkaPacket:
+        return AkaPacket(Code.RESPONSE, identifier, self._flavour.method, subtype, attributes)
 
     def _aka(self, identifier: int, subtype: Subtype, *attributes: Attribute) -> bytes:
-        response = AkaPacket(Code.RESPONSE, identifier, self._flavour.method, subtype, attributes)
+        response = self._packet(identifier, subtype, *attributes)
         if any(isinstance(each, eap.Mac) for each in attributes) and self._keys:
             return seal(self._flavour, response, self._keys)
         return response.build()
+
+
+def _name(value: bytes) -> str:
+    """A name that the server gives us; ``WireError`` unless it is text that may stand in an identity."""
+    try:
+        text = value.decode()
+    except UnicodeDecodeError:
+        text = ""
+    if not text or len(value) > LONGEST_NAME or not text.isprintable():
+        raise WireError("a new identity that is no name")
+    return text
 
 
 def _same_network(offered: bytes, own: bytes) -> bool:
