@@ -94,7 +94,7 @@ def test_files_that_hold_something_else(samples: Samples) -> None:
     samples.edit("gateway.yaml", "  key: gateway.key", "  key: gateway.pem")
     assert gateway_error(samples).startswith("gateway.yaml:29: ike.key: gateway.pem: no usable PEM private key: ")
     samples.edit("gateway.yaml", "  certificate: gateway.pem", "  certificate: gateway.key")
-    assert gateway_error(samples).startswith("gateway.yaml:27: ike.certificate: gateway.key: no PEM certificate: ")
+    assert gateway_error(samples).startswith("gateway.yaml:28: ike.certificate: gateway.key: no PEM certificate: ")
 
 
 def test_a_subscriber_store_is_a_list_of_mappings_without_repetition(samples: Samples) -> None:
