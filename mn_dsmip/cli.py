@@ -126,6 +126,16 @@ def _add_control(commands: argparse._SubParsersAction[Parser]) -> None:
         control = commands.add_parser(command, help=help_text, description=help_text)
         control.add_argument("--socket", type=Path, required=True, metavar="PATH", help="the agent's control socket")
         control.set_defaults(run=_control, command=command)
+    for command, help_text in (
+        ("rekey", "replace all keys of a UE, or at a gateway those of one subscriber or of all"),
+        ("redirect", "have a gateway send one subscriber's UE, or all, to another gateway (RFC 5685)"),
+    ):
+        control = commands.add_parser(command, help=help_text, description=help_text)
+        if command == "redirect":
+            control.add_argument("gateway", metavar="GATEWAY", help="address or name of the other gateway")
+        control.add_argument("--socket", type=Path, required=True, metavar="PATH", help="the agent's control socket")
+        control.add_argument("--subscriber", metavar="IDENTITY", help="an IMSI, or the identity of a peer with a PSK")
+        control.set_defaults(run=_control, command=command)
 
 
 def _add_files(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -188,8 +198,10 @@ def _control(arguments: argparse.Namespace) -> int:
         sys.stdout.write(line.decode())
         sys.stdout.flush()
 
+    told = {name: getattr(arguments, name, None) for name in ("gateway", "subscriber")}
+    given = {name: value for name, value in told.items() if value is not None}
     try:
-        result = ask(arguments.socket, arguments.command, ASK_TIMEOUT, show)
+        result = ask(arguments.socket, arguments.command, ASK_TIMEOUT, show, **given)
     except CommandFailed as failure:
         return _complain(str(failure), EXIT_FAILURE)
     if arguments.command != "events":

@@ -12,7 +12,7 @@ from ..engine.aaa.subscribers import SubscriberMethods
 from ..engine.gateway import Gateway, GatewayConfig
 from ..engine.gateway_policy import PolicyConfig
 from ..engine.ike.aka_common import AKA, AKA_PRIME
-from ..engine.ike.events import ResponderConfig, Timers
+from ..engine.ike.events import ResponderConfig
 from ..engine.mip.config import HomeAgentConfig, MobileConfig
 from ..engine.ue import UserEquipment
 from ..engine.ue_states import UeConfig
@@ -44,7 +44,8 @@ def build_ue(settings: UeSettings, store: Store) -> UserEquipment:
         dns_servers=settings.dns_servers,
         srv_fallback=settings.srv_fallback,
         attach=settings.attach,
-        timers=Timers(liveness=settings.liveness),
+        timers=settings.timers,
+        fragment_size=settings.fragment_size,
     )
     return UserEquipment(config, secrets.token_bytes)
 
@@ -66,7 +67,8 @@ def build_gateway(settings: GatewaySettings, store: Store) -> Gateway:
         identity=settings.identity,
         eap_only=settings.eap_only,
         cookie_threshold=settings.cookie_threshold,
-        timers=Timers(liveness=settings.liveness),
+        timers=settings.timers,
+        fragment_size=settings.fragment_size,
     )
     home_agent = HomeAgentConfig(max_lifetime=settings.max_lifetime, refresh_advice=settings.refresh_advice)
     config = GatewayConfig(policy, ike, home_agent, settings.ipv4_address, radius=settings.radius)

@@ -15,6 +15,8 @@ from ..engine.aaa.client import RadiusConfig
 from ..engine.base import IPAddress
 from ..engine.discovery import ha_apn_fqdn
 from ..engine.gateway_policy import ApnPools, Subscription
+from ..engine.ike.events import Timers
+from ..engine.ike.fragmentation import IP_DATAGRAM
 from ..engine.ike.proposals import PROFILES, Offer, Profile, parse_offer
 from ..wire.ikev2_numbers import Protocol
 from .document import Section, demand_private, load, load_empty
@@ -22,6 +24,11 @@ from .provisioning import KEY_OCTETS, load_subscribers, read_identity, read_keys
 
 LONGEST_LIFETIME = 262_140
 """Seconds that fit a binding's lifetime (RFC 6275 6.1.7)."""
+
+SHORTEST_LIFETIME, LONGEST_KEYS = 10, 30 * 86400
+"""Seconds that keys may be set to live."""
+SMALLEST_FRAGMENT, LARGEST_DATAGRAM = 576, 65535
+"""Octets; the former is IPv4's datagram that all hosts take (RFC 7383 2.5.1)."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +74,8 @@ class UeSettings:
     eap_only: bool
     prime: bool
     network_name: str
-    liveness: int
+    timers: Timers
+    fragment_size: int
     lifetime: int
     overwrite_flag: bool
 
@@ -90,7 +98,8 @@ class GatewaySettings:
     psk: bytes | None = field(repr=False)
     network_name: str
     cookie_threshold: int
-    liveness: int
+    timers: Timers
+    fragment_size: int
     max_lifetime: int
     refresh_advice: int | None
     prefix_lifetime: int
@@ -132,7 +141,8 @@ def load_ue(path: Path) -> UeSettings:
         eap_only=eap_only,
         prime=ike.choice("method", ("aka", "aka-prime"), "aka") == "aka-prime",
         network_name=ike.text("network_name", "WLAN"),
-        liveness=ike.number("dpd", 0, 86400, 60),
+        timers=_timers(ike, liveness=60),
+        fragment_size=_fragment_size(ike),
         lifetime=binding.number("lifetime", 20, LONGEST_LIFETIME, 3600),
         overwrite_flag=binding.flag("overwrite_flag", True),
     )
@@ -183,7 +193,8 @@ def load_gateway(path: Path) -> GatewaySettings:
         psk=psk,
         network_name=ike.text("network_name", "WLAN"),
         cookie_threshold=ike.number("cookie_threshold", 0, 1_000_000, 64),
-        liveness=ike.number("dpd", 0, 86400, 0),
+        timers=_timers(ike, liveness=0),
+        fragment_size=_fragment_size(ike),
         max_lifetime=binding.number("max_lifetime", 20, LONGEST_LIFETIME, 3600),
         refresh_advice=binding.number("refresh_advice", 4, LONGEST_LIFETIME, 4)
         if binding.has("refresh_advice")
@@ -256,6 +267,29 @@ def _usim(top: Section, required: bool) -> Usim:
     section.has("amf")
     section.finish()
     return Usim(imsi, mcc, mnc, k, opc)
+
+
+def _timers(ike: Section, liveness: int) -> Timers:
+    """Seconds; ``liveness`` is the role's default for the time without a sign of the peer."""
+    usual = Timers()
+    return Timers(
+        liveness=ike.number("dpd", 0, 86400, liveness),
+        ike_lifetime=_period(ike, "ike_lifetime", SHORTEST_LIFETIME, usual.ike_lifetime),
+        child_lifetime=_period(ike, "child_lifetime", SHORTEST_LIFETIME, usual.child_lifetime),
+        nat_keepalive=ike.number("nat_keepalive", 0, 3600, int(usual.nat_keepalive)),
+    )
+
+
+def _period(ike: Section, key: str, least: int, usual: float, most: int = LONGEST_KEYS) -> int:
+    """A number of seconds or octets, or 0 for never."""
+    found = ike.number(key, 0, most, int(usual))
+    if 0 < found < least:
+        raise ike.problem(key, f"{found} is neither 0, which means never, nor {least} or more")
+    return found
+
+
+def _fragment_size(ike: Section) -> int:
+    return _period(ike, "fragment_size", SMALLEST_FRAGMENT, IP_DATAGRAM, LARGEST_DATAGRAM)
 
 
 def _profile(ike: Section) -> Profile:

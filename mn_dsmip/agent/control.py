@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The control socket: JSON lines, one request and its reply, or a stream of events.
 
-Requests are ``{"version": 1, "command": "status"}``; replies ``{"version": 1, "ok": true, "result": …}`` or
-``{"version": 1, "ok": false, "error": "a sentence"}``.
+Requests are ``{"version": 1, "command": "status"}``, some with arguments, which are text, beside these; replies
+``{"version": 1, "ok": true, "result": …}`` or ``{"version": 1, "ok": false, "error": "a sentence"}``.
 """
 
 from __future__ import annotations
@@ -19,9 +19,12 @@ FORMAT_VERSION = 1
 LONGEST_REQUEST = 4096
 MOST_WAITING = 1 << 20
 """Octets kept for a listener that does not read; then it is cut off."""
-COMMANDS = ("status", "attach", "refresh", "detach", "events", "ping")
+COMMANDS = ("status", "attach", "refresh", "detach", "rekey", "redirect", "events", "ping")
+ARGUMENTS: dict[str, tuple[str, ...]] = {"rekey": ("subscriber",), "redirect": ("gateway", "subscriber")}
+"""What a command may be told; all other commands nothing."""
+NEEDED: dict[str, tuple[str, ...]] = {"redirect": ("gateway",)}
 
-Answer = Callable[[str], Awaitable[Any]]
+Answer = Callable[[str, dict[str, str]], Awaitable[Any]]
 
 
 class CommandFailed(Exception):
@@ -59,11 +62,11 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while line := await reader.readline():
-                command, problem = _command(line)
+                command, arguments, problem = _command(line)
                 if command == "events":
                     await self._stream(reader, writer)
                     break
-                writer.write(await self._reply(command, problem))
+                writer.write(await self._reply(command, arguments, problem))
                 await writer.drain()
         except (ValueError, ConnectionError):
             pass  # a line beyond the limit, or a client that went away: its connection is all that ends
@@ -72,11 +75,11 @@ class ControlServer:
         finally:
             writer.close()
 
-    async def _reply(self, command: str, problem: str) -> bytes:
+    async def _reply(self, command: str, arguments: dict[str, str], problem: str) -> bytes:
         try:
             if problem:
                 return _encode(ok=False, error=problem)
-            return _encode(ok=True, result=await self._answer(command))
+            return _encode(ok=True, result=await self._answer(command, arguments))
         except CommandFailed as failure:
             return _encode(ok=False, error=str(failure))
         except asyncio.CancelledError:
@@ -92,32 +95,40 @@ class ControlServer:
             self._listeners.discard(writer)
 
 
-def _command(line: bytes) -> tuple[str, str]:
-    """The command of a request line, or what is wrong with it."""
+def _command(line: bytes) -> tuple[str, dict[str, str], str]:
+    """The command of a request line and its arguments, or what is wrong with it."""
     try:
         request = json.loads(line)
-        command, version = request["command"], request.get("version", FORMAT_VERSION)
+        command, version = request.pop("command"), request.pop("version", FORMAT_VERSION)
     except (ValueError, KeyError, TypeError, AttributeError):
-        return "", 'a request is one JSON line such as {"version": 1, "command": "status"}'
+        return "", {}, 'a request is one JSON line such as {"version": 1, "command": "status"}'
     if version != FORMAT_VERSION:
-        return "", f"version {version} is not understood, {FORMAT_VERSION} is"
+        return "", {}, f"version {version} is not understood, {FORMAT_VERSION} is"
     if command not in COMMANDS:
-        return "", f"command {command!r} is unknown, known are {', '.join(COMMANDS)}"
-    return command, ""
+        return "", {}, f"command {command!r} is unknown, known are {', '.join(COMMANDS)}"
+    for name, value in request.items():
+        if name not in ARGUMENTS.get(command, ()) or not isinstance(value, str):
+            known = " and ".join(ARGUMENTS.get(command, ())) or "nothing"
+            return "", {}, f"{command} does not take {name}={value!r}; it takes {known}, as text"
+    for name in NEEDED.get(command, ()):
+        if name not in request:
+            return "", {}, f"{command} needs to be told a {name}"
+    return command, request, ""
 
 
 def _encode(**reply: Any) -> bytes:
     return json.dumps({"version": FORMAT_VERSION, **reply}).encode() + b"\n"
 
 
-def ask(path: Path, command: str, timeout: float, on_line: Callable[[bytes], None]) -> dict[str, Any]:
+def ask(path: Path, command: str, timeout: float, on_line: Callable[[bytes], None], **arguments: str) -> dict[str, Any]:
     """Send one command; ``events`` hands every line to ``on_line`` until the agent ends.
 
     Raises ``CommandFailed`` when nobody listens or the command was refused.
     """
+    request = {"version": FORMAT_VERSION, "command": command, **arguments}
     try:
         with connect(path, timeout) as connection:
-            connection.sendall(json.dumps({"version": FORMAT_VERSION, "command": command}).encode() + b"\n")
+            connection.sendall(json.dumps(request).encode() + b"\n")
             with connection.makefile("rb") as replies:
                 if command == "events":
                     connection.settimeout(None)

@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 import signal
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Generic, Protocol
 
 from ..engine.base import Effect, Event, ProtocolError
@@ -24,6 +25,7 @@ from ..engine.effects import (
     RefreshSucceeded,
     SqnAdvanced,
 )
+from ..engine.ike.events import IkeSaRekeyed, RekeyFailed
 from .control import CommandFailed
 from .datapath.base import Datapath, Unit
 from .journal import Journal, describe
@@ -185,7 +187,7 @@ class Driver(Generic[Unit]):
 
     # --- commands
 
-    async def command(self, command: str) -> Any:
+    async def command(self, command: str, arguments: Mapping[str, str] = MappingProxyType({})) -> Any:
         """Carry out a control command; ``CommandFailed`` with a sentence when it cannot be."""
         if command == "ping":
             return {}
@@ -194,12 +196,27 @@ class Driver(Generic[Unit]):
         call = getattr(self.engine, command, None)
         if call is None:
             raise CommandFailed(f"a {self._identity['role']} knows no command {command}")
+        if self._identity["role"] == "gateway":
+            return self._steer(call, arguments)
+        if arguments:
+            raise CommandFailed(f"only a gateway's {command} takes arguments")
         event = await self._perform(call, _OUTCOMES[command])
+        if isinstance(event, RekeyFailed):
+            raise CommandFailed(f"{event.reason} ({event.clause})")
         if isinstance(event, AttachFailed):
             raise CommandFailed(f"{event.reason} ({event.clause})")
         if isinstance(event, DetachFinished) and command != "detach":
             raise CommandFailed("the PDN connection was ended meanwhile")
         return describe(event)
+
+    def _steer(self, call: Callable[..., dict[str, Any]], arguments: Mapping[str, str]) -> dict[str, Any]:
+        """A command that concerns many peers only begins what it asks for; the journal tells what comes of it."""
+        answer: dict[str, Any] = {}
+        try:
+            self._try(lambda now: answer.update(call(now, **arguments)))
+        except ProtocolError as problem:
+            raise CommandFailed(str(problem)) from None
+        return answer
 
     def _status(self) -> dict[str, Any]:
         """The engine's status, with what the data path counted."""
@@ -267,4 +284,5 @@ _OUTCOMES: dict[str, tuple[type[Event], ...]] = {
     "attach": (AttachSucceeded, AttachFailed, DetachFinished),
     "refresh": (RefreshSucceeded, AttachFailed, DetachFinished),
     "detach": (DetachFinished,),
+    "rekey": (IkeSaRekeyed, RekeyFailed, AttachFailed, DetachFinished),
 }

@@ -54,6 +54,10 @@ ike:
   # method: aka                    or aka-prime
   # dpd: 60                        after that many silent seconds ask whether the gateway lives; 0 never asks
   # eap_only: false                let the gateway prove itself by EAP alone (RFC 5998); `ca` may be missing then
+  # ike_lifetime: 14400            seconds until the keys of the IKE SA are replaced; 0 never
+  # child_lifetime: 3600           the same for child SAs
+  # nat_keepalive: 20              behind a NAT, something is sent after so many silent seconds; 0 never
+  # fragment_size: 1280            octets of an IP datagram, above which IKE messages go in fragments; 0 never
   ca: ca.pem                       # who vouches for the gateway
 
 binding:
@@ -93,6 +97,10 @@ ike:
   key: gateway.key
   # cookie_threshold: 64           half-open IKE SAs from which on cookies are demanded
   # dpd: 0
+  # ike_lifetime: 14400            seconds until the keys of an IKE SA are replaced; 0 never
+  # child_lifetime: 3600           the same for child SAs
+  # nat_keepalive: 20
+  # fragment_size: 1280
 
 binding:
   # max_lifetime: 3600             seconds

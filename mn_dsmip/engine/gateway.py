@@ -19,12 +19,13 @@ from ..crypto.aka import AuthenticationCentre
 from ..crypto.esp import EspError
 from ..wire.ip import Ipv6Packet
 from .aaa.client import AaaDatagram, RadiusClient, RadiusConfig
-from .base import Datagram, Event, Random, UdpDatagram, earliest
+from .base import Datagram, Event, ProtocolError, Random, UdpDatagram, earliest
 from .effects import LeaseChanged
 from .gateway_network import GatewayNetwork
 from .gateway_policy import GatewayPolicy, PolicyConfig, holder_of
 from .ike.events import ChildSaClosed, ChildSaEstablished, IkeFailed, IkeSaClosed, IkeSaEstablished, ResponderConfig
 from .ike.path import holds_esp
+from .ike.redirect import gateway_of
 from .ike.responder import IkeResponder
 from .leases import Holder
 from .mip.config import HomeAgentConfig
@@ -109,6 +110,29 @@ class Gateway:
         for spi in list(self._holders):
             self.ike.delete(spi, now, "the gateway shuts down")
         self._settle(now)
+
+    def rekey(self, now: float, subscriber: str | None = None) -> dict[str, Any]:
+        """New keys for a subscriber's sessions, or for all (RFC 7296 2.8); ``ProtocolError`` when there are none."""
+        sessions = self._sessions_of(subscriber)
+        for spi in sessions:
+            self.ike.rekey(spi, now)
+        self._settle(now)
+        return {"sessions": [spi.hex() for spi in sessions]}
+
+    def redirect(self, now: float, gateway: str, subscriber: str | None = None) -> dict[str, Any]:
+        """Send a subscriber's UE, or all, to another gateway; ``UeRedirected`` follows for each (RFC 5685 5)."""
+        target, sessions = gateway_of(gateway), self._sessions_of(subscriber)
+        sent = [spi for spi in sessions if self.ike.redirect(spi, target, now)]
+        self._settle(now)
+        if not sent:
+            raise ProtocolError("no UE concerned has said that it understands REDIRECT (RFC 5685 3)")
+        return {"sessions": [spi.hex() for spi in sent]}
+
+    def _sessions_of(self, subscriber: str | None) -> list[bytes]:
+        found = [spi for spi, holder in self._holders.items() if subscriber in (None, holder[0])]
+        if not found:
+            raise ProtocolError(f"{subscriber} has no session here" if subscriber else "there are no sessions")
+        return found
 
     @property
     def finished(self) -> bool:

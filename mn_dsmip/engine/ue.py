@@ -90,6 +90,13 @@ class UserEquipment:
         self.connection.refresh(now)
         self._settle(now)
 
+    def rekey(self, now: float) -> None:
+        """New keys for all SAs; ``IkeSaRekeyed`` or ``RekeyFailed`` follows. ``ProtocolError`` unless attached."""
+        if self.state is not UeState.ATTACHED or self.connection is None:
+            raise ProtocolError(f"there is nothing to rekey in state {self.state.name}")
+        self.connection.rekey(now)
+        self._settle(now)
+
     def detach(self, now: float) -> None:
         """End the PDN connection (TS 24.303 5.4, A.5); ``DetachFinished`` follows."""
         self._wanted = False

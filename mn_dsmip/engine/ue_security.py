@@ -50,6 +50,7 @@ def initiator_config(
         home_address=former,
         redirected_from=redirected_from,
         timers=config.timers,
+        fragment_size=config.fragment_size,
     )
 
 

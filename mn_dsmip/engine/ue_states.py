@@ -19,6 +19,7 @@ from ..crypto.aka import Usim
 from .base import IPAddress
 from .ike.aka_common import AKA, Flavour
 from .ike.events import DEFAULT_TIMERS, Timers
+from .ike.fragmentation import IP_DATAGRAM
 from .ike.proposals import PROFILES, Profile
 from .mip.config import MobileConfig
 
@@ -108,6 +109,8 @@ class UeConfig:
     attach: bool = True
     """Attach as soon as there is an access, and again after failures."""
     timers: Timers = DEFAULT_TIMERS
+    fragment_size: int = IP_DATAGRAM
+    """Octets of an IP datagram from which on IKE messages go in fragments; 0 never."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from mn_dsmip import cli
 from tests.agent.files import Samples
 
 COMMANDS = (
-    "ue", "gateway", "status", "attach", "refresh", "detach", "events", "init", "certificate", "topo", "check",
+    "ue", "gateway", "status", "attach", "refresh", "detach", "rekey", "redirect", "events", "init", "certificate",
+    "topo", "check",
 )  # fmt: skip
 
 
@@ -97,10 +98,12 @@ def test_topo(capsys: pytest.CaptureFixture[str], clone: Path) -> None:
     assert complaint(capsys, "topo", "s2x").startswith("no topology is called 's2x'; there is: ")
 
 
-@pytest.mark.parametrize("command", ["status", "attach", "refresh", "detach", "events"])
+@pytest.mark.parametrize(
+    "command", ["status", "attach", "refresh", "detach", "rekey", "redirect pgw2.example.net", "events"]
+)
 def test_no_agent_answers(capsys: pytest.CaptureFixture[str], tmp_path: Path, command: str) -> None:
     path = tmp_path / "none.sock"
-    status, out, err = run(capsys, command, "--socket", str(path))
+    status, out, err = run(capsys, *command.split(), "--socket", str(path))
     assert (status, out) == (1, "")
     assert err == f"mn-dsmip: no agent answers at {path} (No such file or directory); is it running?\n"
 

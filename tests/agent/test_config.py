@@ -13,6 +13,7 @@ import pytest
 from mn_dsmip.agent.config import load_gateway, load_ue
 from mn_dsmip.agent.errors import ConfigError
 from mn_dsmip.crypto.aka import opc_from_op
+from mn_dsmip.engine.ike.events import Timers
 from mn_dsmip.engine.ike.proposals import PROFILES
 from tests.agent.files import Samples
 
@@ -130,8 +131,17 @@ def test_the_sample_ue(samples: Samples) -> None:
     assert (settings.usim.imsi, settings.usim.mcc, settings.usim.mnc) == ("001010000000001", "001", "01")
     assert (settings.apn, settings.attach, settings.ipv4, settings.interface) == ("internet", True, True, "eth0")
     assert settings.profile is PROFILES["modern"]
-    assert (settings.lifetime, settings.overwrite_flag, settings.liveness) == (3600, True, 60)
+    assert (settings.lifetime, settings.overwrite_flag, settings.timers) == (3600, True, Timers(liveness=60))
+    assert settings.fragment_size == 1280
     assert len(settings.anchors) == 1 and settings.psk is None and not settings.prime
+
+
+def test_lifetimes_of_keys_and_sizes_of_fragments(samples: Samples) -> None:
+    times = "ike_lifetime: 600, child_lifetime: 0, nat_keepalive: 5, fragment_size: 0"
+    samples.edit("ue.yaml", "  ca: ca.pem ", f"  {times.replace(', ', chr(10) + '  ')}\n  ca: ca.pem ")
+    settings = load_ue(samples.ue)
+    assert settings.timers == Timers(liveness=60, ike_lifetime=600, child_lifetime=0, nat_keepalive=5)
+    assert settings.fragment_size == 0
 
 
 def test_the_sample_gateway(samples: Samples) -> None:

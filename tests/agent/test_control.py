@@ -22,12 +22,12 @@ from mn_dsmip.agent.sockets import connect
 Client = Callable[[], Any]
 
 
-async def answer(command: str) -> dict[str, str]:
+async def answer(command: str, arguments: dict[str, str]) -> dict[str, str]:
     if command == "refresh":
         raise CommandFailed("there is no binding to refresh in state IDLE")
     if command == "attach":
         await asyncio.sleep(3600)
-    return {"command": command}
+    return {"command": command, **arguments}
 
 
 def serve(path: Path, scenario: Callable[[ControlServer], Awaitable[Any]]) -> Any:
@@ -62,7 +62,7 @@ def exchange(path: Path, *requests: bytes) -> list[dict[str, Any]]:
 
 
 USAGE = 'a request is one JSON line such as {"version": 1, "command": "status"}'
-KNOWN = "known are status, attach, refresh, detach, events, ping"
+KNOWN = "known are status, attach, refresh, detach, rekey, redirect, events, ping"
 REQUESTS = [
     (b'{"version": 1, "command": "status"}', {"ok": True, "result": {"command": "status"}}),
     (b'{"command": "ping"}', {"ok": True, "result": {"command": "ping"}}),
@@ -70,6 +70,30 @@ REQUESTS = [
     (b'{"version": 2, "command": "status"}', {"ok": False, "error": "version 2 is not understood, 1 is"}),
     (b'{"command": "stat"}', {"ok": False, "error": f"command 'stat' is unknown, {KNOWN}"}),
     (b'{"command": ["status"]}', {"ok": False, "error": f"command ['status'] is unknown, {KNOWN}"}),
+    (b'{"command": "rekey"}', {"ok": True, "result": {"command": "rekey"}}),
+    (
+        b'{"command": "redirect", "gateway": "pgw2.example.net", "subscriber": "001010000000001"}',
+        {"ok": True, "result": {"command": "redirect", "gateway": "pgw2.example.net", "subscriber": "001010000000001"}},
+    ),
+    (b'{"command": "redirect"}', {"ok": False, "error": "redirect needs to be told a gateway"}),
+    (
+        b'{"command": "rekey", "subcriber": "1"}',
+        {"ok": False, "error": "rekey does not take subcriber='1'; it takes subscriber, as text"},
+    ),
+    (
+        b'{"command": "rekey", "subscriber": 1}',
+        {
+            "ok": False,
+            "error": "rekey does not take subscriber=1; it takes subscriber, as text",
+        },
+    ),
+    (
+        b'{"command": "status", "all": "yes"}',
+        {
+            "ok": False,
+            "error": "status does not take all='yes'; it takes nothing, as text",
+        },
+    ),
     (b'{"version": 1}', {"ok": False, "error": USAGE}),
     (b'["status"]', {"ok": False, "error": USAGE}),
     (b'"status"', {"ok": False, "error": USAGE}),
@@ -202,9 +226,9 @@ def test_who_waits_when_the_agent_ends_is_told(tmp_path: Path, capfd: pytest.Cap
     called = threading.Event()
 
     async def scenario(server: ControlServer) -> None:
-        async def noted(command: str) -> dict[str, str]:
+        async def noted(command: str, arguments: dict[str, str]) -> dict[str, str]:
             called.set()
-            return await answer(command)
+            return await answer(command, arguments)
 
         server._answer = noted
         thread.start()

@@ -30,6 +30,7 @@ from mn_dsmip.engine.effects import (
     SetMtu,
     SqnAdvanced,
 )
+from mn_dsmip.engine.ike.events import IkeSaRekeyed, RekeyFailed
 
 HOME_AGENT, HOME_ADDRESS = IPv6Address("2001:db8:aaaa::1"), IPv6Address("2001:db8:100::7")
 ATTACHED = AttachSucceeded(HOME_AGENT, IPv6Network("2001:db8:100::/64"), HOME_ADDRESS, None, HOME_ADDRESS, 3600)
@@ -74,6 +75,9 @@ class Engine:
 
     def attach(self, now: float) -> None:
         self._do("attach")
+
+    def rekey(self, now: float) -> None:
+        self._do("rekey")
 
     def refresh(self, now: float) -> None:
         self._do("refresh")
@@ -201,9 +205,9 @@ def test_one_timer_follows_the_engine(tmp_path: Path) -> None:
     with_bench(tmp_path, scenario)
 
 
-async def refusal(bench: Bench, command: str) -> str:
+async def refusal(bench: Bench, command: str, **arguments: str) -> str:
     with pytest.raises(CommandFailed) as refused:
-        await bench.driver.command(command)
+        await bench.driver.command(command, arguments)
     return str(refused.value)
 
 
@@ -221,6 +225,8 @@ def test_commands(tmp_path: Path) -> None:
         assert bench.log.count("attach") == 1
         engine.on["refresh"] = lambda: engine.pending.append(RefreshSucceeded(600))
         assert await command("refresh") == {"event": "refresh_succeeded", "lifetime": 600}
+        engine.on["rekey"] = lambda: engine.pending.append(IkeSaRekeyed(b"1", b"2", b"3", "suite"))
+        assert (await command("rekey"))["event"] == "ike_sa_rekeyed"
         engine.on["detach"] = lambda: engine.pending.append(DetachFinished(True))
         assert await command("detach") == {"event": "detach_finished", "confirmed": True}
 
@@ -239,6 +245,10 @@ def test_commands_that_fail_say_why(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         failure = AttachFailed("SECURING", "the gateway does not answer", "RFC 7296 2.4", None)
         engine.on["attach"] = lambda: engine.pending.append(failure)
         assert await refusal(bench, "attach") == "the gateway does not answer (RFC 7296 2.4)"
+        engine.on["rekey"] = lambda: engine.pending.append(RekeyFailed(b"1", "the peer refuses", "RFC 7296 2.8"))
+        assert await refusal(bench, "rekey") == "the peer refuses (RFC 7296 2.8)"
+        assert await refusal(bench, "rekey", subscriber="1") == "only a gateway's rekey takes arguments"
+        assert await refusal(bench, "redirect", gateway="::1") == "a ue knows no command redirect"
         engine.on["attach"] = lambda: None
         waiting = asyncio.ensure_future(refusal(bench, "attach"))
         while bench.log[-1:] != ["attach"] or bench.log.count("attach") < 2:

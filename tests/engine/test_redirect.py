@@ -10,13 +10,12 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network
 import pytest
 
 from mn_dsmip.crypto.certs import Identity
-from mn_dsmip.engine.base import IPAddress, UdpDatagram
+from mn_dsmip.engine.base import IPAddress, ProtocolError, UdpDatagram
 from mn_dsmip.engine.effects import AttachFailed, AttachSucceeded, Redirected
 from mn_dsmip.engine.gateway import Gateway, GatewayConfig
 from mn_dsmip.engine.gateway_policy import ApnPools
-from mn_dsmip.engine.ike.events import IkeFailed, IkeRedirected, IkeSaClosed
-from mn_dsmip.engine.ike.informational import LivenessTask
-from mn_dsmip.engine.ike.redirect import Redirect, redirected_from
+from mn_dsmip.engine.ike.events import IkeFailed, IkeRedirected, IkeSaClosed, IkeSaRekeyed, UeRedirected
+from mn_dsmip.engine.ike.redirect import Redirect, gateway_of, redirected_from
 from mn_dsmip.engine.ue import MAX_REDIRECTS
 from mn_dsmip.engine.ue_states import UeState
 from mn_dsmip.wire.codec import WireError
@@ -155,12 +154,50 @@ def test_a_redirection_to_nowhere() -> None:
     assert not pair.ue(IkeRedirected) and alive(pair)
 
 
+def test_a_gateway_redirects_and_closes_what_is_left_after_a_while() -> None:
+    """RFC 5685 5: the UE goes by itself; for one that does not there is a limit."""
+    pair = Pair().established()
+    name = pair.initiator.current.spi_r
+    assert pair.responder.redirect(name, OTHER, pair.now)
+    pair.settle()
+    pair.run(until=lambda: bool(pair.gateway(UeRedirected)))
+    assert [each.gateway for each in pair.ue(IkeRedirected)] == [OTHER]
+    assert [(each.session, each.gateway) for each in pair.gateway(UeRedirected)] == [(name, OTHER)]
+    told, limit = pair.now, pair.responder.config.timers.redirected
+    pair.run(limit + 1, until=lambda: bool(pair.gateway(IkeSaClosed)))
+    assert pair.now - told == pytest.approx(limit, abs=1)
+    [closed] = pair.gateway(IkeSaClosed)
+    assert (closed.reason, closed.by_peer) == (f"the UE was redirected to {OTHER}", False)
+
+
+def test_a_ue_that_does_not_understand_stays() -> None:
+    pair = Pair().established()
+    [session] = pair.responder.sessions.values()
+    assert session.redirectable
+    session.redirectable = False
+    assert not pair.responder.redirect(session.name, OTHER, pair.now)
+    assert not pair.responder.redirect(b"nobody..", OTHER, pair.now)
+
+
+@pytest.mark.parametrize(
+    ("text", "gateway"),
+    [
+        ("2001:db8::9", IPv6Address("2001:db8::9")),
+        ("192.0.2.9", IPv4Address("192.0.2.9")),
+        ("PGW2.example", "pgw2.example"),
+    ],
+)
+def test_gateways_that_a_person_names(text: str, gateway: IPAddress | str) -> None:
+    assert gateway_of(text) == gateway
+
+
+@pytest.mark.parametrize("text", ["", "pgw2", "pgw 2.example", "2001:db8::9/64", "-.example"])
+def test_what_names_no_gateway(text: str) -> None:
+    with pytest.raises(ProtocolError, match="neither an address nor a domain name"):
+        gateway_of(text)
+
+
 # A UE and two gateways
-
-
-class RedirectTask(LivenessTask):
-    def build(self, now: float) -> list[Payload]:
-        return [Redirect(OTHER).build()]
 
 
 def second_gateway(operator: Operator, identity: Identity | None = None) -> Gateway:
@@ -173,14 +210,7 @@ def second_gateway(operator: Operator, identity: Identity | None = None) -> Gate
 
 
 def redirect(operator: Operator) -> None:
-    ike = operator.gateway.ike
-
-    def tell(now: float) -> None:
-        session = next(iter(ike.sessions.values()))
-        session.queue(RedirectTask(session), now)
-        ike.settle(session)
-
-    operator.simulation.do(operator.gateway_node, tell)
+    operator.simulation.do(operator.gateway_node, lambda now: operator.gateway.redirect(now, str(OTHER)))
 
 
 def test_a_ue_follows() -> None:
@@ -195,6 +225,26 @@ def test_a_ue_follows() -> None:
     assert sim.run(lambda: not list(operator.gateway.home_agent.bindings()), 60)
     assert len(list(other.home_agent.bindings())) == 1 and not node.seen(AttachFailed)
     assert ue.status(sim.now)["home_agent"] == str(OTHER)
+
+
+def test_new_keys_when_a_person_wants_them() -> None:
+    operator = Operator().start()
+    ue, [node] = operator.add_ue(), operator.nodes
+    sim = operator.simulation
+    with pytest.raises(ProtocolError, match="there is nothing to rekey in state"):
+        ue.rekey(sim.now)
+    with pytest.raises(ProtocolError, match="there are no sessions"):
+        operator.gateway.rekey(sim.now)
+    assert sim.run(lambda: ue.state is UeState.ATTACHED, 60)
+    sim.do(node, ue.rekey)
+    assert sim.run(lambda: len(node.seen(IkeSaRekeyed)) == 1, 60)
+    sim.do(operator.gateway_node, operator.gateway.rekey)
+    assert sim.run(lambda: len(node.seen(IkeSaRekeyed)) == 2, 60)
+    with pytest.raises(ProtocolError, match="nobody has no session here"):
+        operator.gateway.rekey(sim.now, "nobody")
+    with pytest.raises(ProtocolError, match="nobody has no session here"):
+        operator.gateway.redirect(sim.now, str(OTHER), "nobody")
+    assert ue.state is UeState.ATTACHED and not node.seen(AttachFailed)
 
 
 def test_a_ue_that_is_to_detach_does_not_follow() -> None:

@@ -44,6 +44,8 @@ class Timers:
     """The same for child SAs."""
     nat_keepalive: float = 20.0
     """Who is behind a NAT sends an octet after so long a silence of its own; 0 never (RFC 3948 4)."""
+    redirected: float = 60.0
+    """A UE that was sent to another gateway may take that long until its IKE SA is closed (RFC 5685 5)."""
     again: float = 10.0
     """What the peer refuses with TEMPORARY_FAILURE is tried again after that (RFC 7296 2.25)."""
 
@@ -229,6 +231,15 @@ class IkeRedirected(Event):
     peer: IPAddress
     gateway: IPAddress | str
     established: bool
+
+
+@dataclass(frozen=True, slots=True)
+class UeRedirected(Event):
+    """At a gateway: the UE has confirmed that it is to turn to another one (RFC 5685 5)."""
+
+    session: bytes
+    peer: IPAddress
+    gateway: IPAddress | str
 
 
 @dataclass(frozen=True, slots=True)

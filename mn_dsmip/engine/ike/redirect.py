@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""REDIRECT: another gateway is to serve the UE (RFC 5685 9.2, 9.3).
+"""REDIRECT: another gateway is to serve the UE (RFC 5685 5, 9.2, 9.3).
 
 ::
 
@@ -8,15 +8,26 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import TYPE_CHECKING
 
 from ...wire.codec import WireError
+from ...wire.ikev2 import Message
 from ...wire.ikev2_numbers import NotifyType
-from ...wire.ikev2_payloads import Notify
-from ..base import IPAddress
+from ...wire.ikev2_payloads import Notify, Payload
+from ..base import IPAddress, ProtocolError
+from .events import UeRedirected
+from .informational import LivenessTask
+from .sa import Progress
+
+if TYPE_CHECKING:
+    from .responder_session import ResponderSession
 
 IPV4, IPV6, FQDN = 1, 2, 3
+_LABEL = "[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?"
+_NAME = re.compile(rf"(?=.{{1,253}}$){_LABEL}(\.{_LABEL})+")
 
 
 @dataclass(frozen=True)
@@ -44,6 +55,35 @@ class Redirect:
     def build(self) -> Notify:
         """The notify."""
         return Notify(NotifyType.REDIRECT, _identity(self.gateway) + self.nonce)
+
+
+class RedirectTask(LivenessTask):
+    """Send the UE of an active session elsewhere; no nonce, because the IKE SA protects it (RFC 5685 5)."""
+
+    def __init__(self, session: ResponderSession, gateway: IPAddress | str) -> None:
+        super().__init__(session)
+        self._ue, self._gateway = session, gateway
+
+    def build(self, now: float) -> list[Payload]:
+        """The request."""
+        return [Redirect(self._gateway).build()]
+
+    def process(self, message: Message, payloads: tuple[Payload, ...], raw: bytes, now: float) -> Progress:
+        """The UE knows; it has some time to go by itself."""
+        self._ue.emit(UeRedirected(self._ue.name, self._ue.path.remote, self._gateway))
+        reason = f"the UE was redirected to {self._gateway}"
+        self._ue.later(now + self._ue.timers.redirected, lambda then: self._ue.delete(then, reason))
+        return Progress.DONE
+
+
+def gateway_of(text: str) -> IPAddress | str:
+    """An address or a domain name that a person wrote; ``ProtocolError`` when it is neither."""
+    try:
+        return ip_address(text)
+    except ValueError:
+        if _NAME.fullmatch(text):
+            return text.lower()
+    raise ProtocolError(f"{text!r} is neither an address nor a domain name")
 
 
 def redirected_from(gateway: IPAddress) -> Notify:

@@ -27,7 +27,7 @@ from ...wire.ikev2_payloads import (
     SecurityAssociation,
 )
 from ...wire.ikev2_proposals import Proposal
-from ..base import Event, Random, UdpDatagram
+from ..base import Event, IPAddress, Random, UdpDatagram
 from .child import NONCE_LENGTH
 from .events import IkeFailed, IkeKeysDerived, ResponderConfig
 from .init import announced_hashes, hash_algorithms, nat_notifies
@@ -158,6 +158,15 @@ class IkeResponder:
                 session.rekey_child(child, now)
             session.rekey(now)
             self.settle(session)
+
+    def redirect(self, spi: bytes, gateway: IPAddress | str, now: float) -> bool:
+        """Send a session's UE to another gateway (RFC 5685 5); false if it cannot be sent."""
+        session = self.sessions.get(spi)
+        if session is None or not (session.redirectable and session.established and not session.closed):
+            return False
+        session.redirect(gateway, now)
+        self.settle(session)
+        return True
 
     def delete(self, spi: bytes, now: float, reason: str) -> None:
         """Close a session towards its UE."""
@@ -316,6 +325,7 @@ class IkeResponder:
         session.peer_first = raw
         session.peer_hashes = announced_hashes(message.payloads)
         session.nat = detect_nat(message.payloads, sa.spi_i, bytes(8), session.path)
+        session.redirectable = any(notify(message.payloads, each) for each in _REDIRECTABLE)
         [session.own_first] = messages = sa.build(Exchange.IKE_SA_INIT, 0, answer, is_response=True)
         sa.send_response(messages)
         nonces = session.peer_nonce + nonce
@@ -342,3 +352,7 @@ class IkeResponder:
         """A stateless answer to IKE_SA_INIT."""
         answer = Message(request.initiator_spi, bytes(8), Exchange.IKE_SA_INIT, 0, tuple(payloads), False, True)
         self._datagrams.append(path.datagram(answer.build()))
+
+
+_REDIRECTABLE = (NotifyType.REDIRECT_SUPPORTED, NotifyType.REDIRECTED_FROM)
+"""Who sends one of these understands REDIRECT (RFC 5685 3, 9.3)."""

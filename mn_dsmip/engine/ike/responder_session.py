@@ -24,7 +24,7 @@ from ...wire.ikev2_payloads import (
     Notify,
     Payload,
 )
-from ..base import earliest
+from ..base import IPAddress, earliest
 from .child import NONCE_LENGTH, accept_child, announce, check_nonce
 from .eap_method import EapFailure, EapMethod, EapPacket, EapSuccess
 from .events import (
@@ -39,6 +39,7 @@ from .events import (
 from .informational import DeleteChildTask, DeleteIkeTask, LivenessTask, answer_informational
 from .path import Path
 from .policy import Peer, ResponderPolicy
+from .redirect import RedirectTask
 from .rekey_child import answer_rekey_child, rekeyed
 from .rekey_ike import RekeyIkeTask, answer_rekey_ike, is_ike_rekey
 from .rules import CHILD, check, find, need, notify
@@ -65,6 +66,8 @@ class ResponderSession(Session):
         self.config = config
         self.policy = policy
         self.peer: Peer | None = None
+        self.redirectable = False
+        """Whether the UE has said that it understands REDIRECT (RFC 5685 3)."""
         self.expires: float | None = now + config.timers.half_open
         """When the session is forgotten unless it is established by then, or after it was closed."""
         self._eap: EapMethod | None = None
@@ -88,6 +91,10 @@ class ResponderSession(Session):
     def delete_child(self, spi: bytes, now: float) -> None:
         """Close the child SA with our inbound ``spi``."""
         self.queue(DeleteChildTask(self, spi), now)
+
+    def redirect(self, gateway: IPAddress | str, now: float) -> None:
+        """Send the UE to another gateway; ``UeRedirected`` follows."""
+        self.queue(RedirectTask(self, gateway), now)
 
     def check_liveness(self, now: float) -> None:
         """Ask the UE for a sign of life."""

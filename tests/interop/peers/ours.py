@@ -174,9 +174,9 @@ class Agent:
             self.process.close()
             raise
 
-    def ask(self, command: str) -> dict[str, Any]:
+    def ask(self, command: str, **arguments: str) -> dict[str, Any]:
         """Have it carry out a control command."""
-        return ask(Path(self.ready["control"]), command, PATIENCE, lambda line: None)
+        return ask(Path(self.ready["control"]), command, PATIENCE, lambda line: None, **arguments)
 
     def journal(self) -> list[dict[str, Any]]:
         """What it has journalled."""
