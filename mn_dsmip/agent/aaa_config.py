@@ -25,6 +25,8 @@ class AaaSettings:
     subscriptions: dict[str, Subscription]
     apns: tuple[str, ...]
     network_name: str
+    pseudonyms: bool
+    fast_reauth: bool
 
 
 def load_aaa(path: Path) -> AaaSettings:
@@ -58,6 +60,8 @@ def load_aaa(path: Path) -> AaaSettings:
         subscriptions=load_subscribers(store, apns),
         apns=apns,
         network_name=top.text("network_name", "WLAN"),
+        pseudonyms=top.flag("pseudonyms", True),
+        fast_reauth=top.flag("fast_reauth", True),
     )
     top.finish()
     return settings

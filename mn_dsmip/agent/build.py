@@ -11,6 +11,7 @@ from ..engine.aaa.front import RadiusFront
 from ..engine.aaa.subscribers import SubscriberMethods
 from ..engine.gateway import Gateway, GatewayConfig
 from ..engine.gateway_policy import PolicyConfig
+from ..engine.ike.aka_aliases import PeerAliases, ServerAliases
 from ..engine.ike.aka_common import AKA, AKA_PRIME
 from ..engine.ike.events import ResponderConfig
 from ..engine.mip.config import HomeAgentConfig, MobileConfig
@@ -36,6 +37,7 @@ def build_ue(settings: UeSettings, store: Store) -> UserEquipment:
         network_name=settings.network_name.encode(),
         psk=settings.psk,
         anchors=settings.anchors,
+        aliases=PeerAliases(secrets.token_bytes, store.pseudonyms.get(usim.imsi)) if settings.aliases else None,
         eap_only=settings.eap_only,
         clock=utc_now,
         ipv4=settings.ipv4,
@@ -59,6 +61,7 @@ def build_gateway(settings: GatewaySettings, store: Store) -> Gateway:
         dns=settings.dns,
         prefix_lifetime=settings.prefix_lifetime,
         network_name=settings.network_name.encode(),
+        aliases=_server_aliases(settings.pseudonyms, settings.fast_reauth, store),
         psk=settings.psk,
     )
     ike = ResponderConfig(
@@ -79,6 +82,18 @@ def build_aaa(settings: AaaSettings, store: Store) -> RadiusFront:
     """An AAA server's engine; sequence numbers go on from ``store``."""
     centre = AuthenticationCentre(secrets.token_bytes, store.sequence_numbers)
     known = SubscriberMethods(
-        settings.subscriptions, settings.apns, centre, secrets.token_bytes, settings.network_name.encode()
+        settings.subscriptions,
+        settings.apns,
+        centre,
+        secrets.token_bytes,
+        settings.network_name.encode(),
+        _server_aliases(settings.pseudonyms, settings.fast_reauth, store),
     )
     return RadiusFront(settings.clients, known.method, known.authorise, secrets.token_bytes)
+
+
+def _server_aliases(pseudonyms: bool, fast: bool, store: Store) -> ServerAliases | None:
+    """Other names for subscribers, if any are to be given."""
+    if not (pseudonyms or fast):
+        return None
+    return ServerAliases(secrets.token_bytes, store.interface_secret, pseudonyms, fast)

@@ -74,6 +74,7 @@ class UeSettings:
     eap_only: bool
     prime: bool
     network_name: str
+    aliases: bool
     timers: Timers
     fragment_size: int
     lifetime: int
@@ -97,6 +98,8 @@ class GatewaySettings:
     fqdn: str
     psk: bytes | None = field(repr=False)
     network_name: str
+    pseudonyms: bool
+    fast_reauth: bool
     cookie_threshold: int
     timers: Timers
     fragment_size: int
@@ -141,6 +144,7 @@ def load_ue(path: Path) -> UeSettings:
         eap_only=eap_only,
         prime=ike.choice("method", ("aka", "aka-prime"), "aka") == "aka-prime",
         network_name=ike.text("network_name", "WLAN"),
+        aliases=ike.flag("aliases", True),
         timers=_timers(ike, liveness=60),
         fragment_size=_fragment_size(ike),
         lifetime=binding.number("lifetime", 20, LONGEST_LIFETIME, 3600),
@@ -192,6 +196,8 @@ def load_gateway(path: Path) -> GatewaySettings:
         fqdn=fqdn,
         psk=psk,
         network_name=ike.text("network_name", "WLAN"),
+        pseudonyms=ike.flag("pseudonyms", False),
+        fast_reauth=ike.flag("fast_reauth", False),
         cookie_threshold=ike.number("cookie_threshold", 0, 1_000_000, 64),
         timers=_timers(ike, liveness=0),
         fragment_size=_fragment_size(ike),

@@ -21,16 +21,14 @@ from ..engine.effects import (
     AttachFailed,
     AttachSucceeded,
     DetachFinished,
-    LeaseChanged,
     RefreshSucceeded,
-    SqnAdvanced,
 )
 from ..engine.ike.events import IkeSaRekeyed, RekeyFailed
 from .control import CommandFailed
 from .datapath.base import Datapath, Unit
 from .journal import Journal, describe
 from .keylog import KeyLog
-from .store import Store
+from .store import Durable, Store
 
 COMMAND_TIMEOUT = 120.0
 """Seconds a command may take: longer than any attach that still may succeed."""
@@ -138,7 +136,7 @@ class Driver(Generic[Unit]):
     def _after(self) -> None:
         events = self.engine.events()
         if events:
-            self.sinks.store.record([each for each in events if isinstance(each, SqnAdvanced | LeaseChanged)])
+            self.sinks.store.record([each for each in events if isinstance(each, Durable)])
             for event in events:
                 self._take(event)
         datagrams = self.engine.datagrams_to_send()

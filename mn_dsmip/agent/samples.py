@@ -52,6 +52,7 @@ ike:
   # profile: modern                or legacy, or a choice of your own in place of it:
   # suites: {{ike: [aes256gcm16-prfsha256-curve25519], esp: [aes256gcm16]}}
   # method: aka                    or aka-prime
+  # aliases: true                  take pseudonyms and fast re-authentication from a network that gives them
   # dpd: 60                        after that many silent seconds ask whether the gateway lives; 0 never asks
   # eap_only: false                let the gateway prove itself by EAP alone (RFC 5998); `ca` may be missing then
   # ike_lifetime: 14400            seconds until the keys of the IKE SA are replaced; 0 never
@@ -95,6 +96,8 @@ ike:
   # eap_only: false                no certificate for UEs that offer EAP alone (RFC 5998); it may be missing then
   certificate: gateway.pem
   key: gateway.key
+  # pseudonyms: false              give subscribers a new name in each EAP-AKA, so that none shows its IMSI twice
+  # fast_reauth: false             let them authenticate again without their USIM (RFC 4187 5)
   # cookie_threshold: 64           half-open IKE SAs from which on cookies are demanded
   # dpd: 0
   # ike_lifetime: 14400            seconds until the keys of an IKE SA are replaced; 0 never
@@ -123,6 +126,8 @@ clients:                           # gateways that may ask, by address or networ
 subscribers: subscribers.yaml
 apns: [{apn}]                   # what a Called-Station-Id may name
 # network_name: WLAN               the access network's name, for EAP-AKA'
+# pseudonyms: true                 give subscribers a new name in each authentication, so that none shows its IMSI twice
+# fast_reauth: true                let them authenticate again without their USIM (RFC 4187 5)
 """
 
 SUBSCRIBERS = """\

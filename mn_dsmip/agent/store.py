@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What must survive a restart: sequence numbers of AKA, leases, the secret behind interface identifiers.
+"""What must survive a restart: sequence numbers of AKA, pseudonyms, leases, the secret behind what looks random.
 
 An append-only file of JSON lines: a change costs one write and one fsync however many subscribers there are. The file
 is written anew when it is opened. A last line without its end was never relied on by anybody and is dropped.
@@ -17,7 +17,7 @@ from ipaddress import IPv4Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
-from ..engine.effects import LeaseChanged, SqnAdvanced
+from ..engine.effects import LeaseChanged, PseudonymChanged, SqnAdvanced
 from .errors import ConfigError
 
 FORMAT_VERSION = 1
@@ -25,7 +25,7 @@ _PRIVATE_FILE, _PRIVATE_FOLDER = 0o600, 0o700
 SECRET_LENGTH = 32
 FILE_NAME = "state.jsonl"
 
-Durable = SqnAdvanced | LeaseChanged
+Durable = SqnAdvanced | LeaseChanged | PseudonymChanged
 
 
 class Store:
@@ -34,6 +34,7 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.sequence_numbers: dict[str, int] = {}
         self.leases: dict[tuple[str, str], LeaseChanged] = {}
+        self.pseudonyms: dict[str, str] = {}
         self.interface_secret = b""
         self._path = folder / FILE_NAME
         try:
@@ -72,6 +73,9 @@ class Store:
         if isinstance(change, SqnAdvanced):
             self.sequence_numbers[change.imsi] = change.sqn
             entry: dict[str, Any] = {"imsi": change.imsi, "sqn": change.sqn}
+        elif isinstance(change, PseudonymChanged):
+            self.pseudonyms[change.imsi] = change.pseudonym
+            entry = {"imsi": change.imsi, "pseudonym": change.pseudonym}
         else:
             key = (change.subscriber, change.apn)
             ipv4 = change.ipv4_home_address or getattr(self.leases.get(key), "ipv4_home_address", None)
@@ -94,6 +98,8 @@ class Store:
     def _take(self, entry: dict[str, Any]) -> None:
         if "sqn" in entry:
             self.sequence_numbers[entry["imsi"]] = int(entry["sqn"])
+        elif "pseudonym" in entry:
+            self.pseudonyms[entry["imsi"]] = str(entry["pseudonym"])
         elif "subscriber" in entry:
             ipv4 = IPv4Address(entry["ipv4"]) if entry.get("ipv4") else None
             lease = LeaseChanged(entry["subscriber"], entry["apn"], IPv6Network(entry["prefix"]), ipv4)
@@ -108,6 +114,7 @@ class Store:
         head = {"version": FORMAT_VERSION, "interface_secret": self.interface_secret.hex()}
         lines = [json.dumps(head).encode() + b"\n"]
         lines += [self._line(SqnAdvanced(*each)) for each in list(self.sequence_numbers.items())]
+        lines += [self._line(PseudonymChanged(*each)) for each in list(self.pseudonyms.items())]
         lines += [self._line(each) for each in list(self.leases.values())]
         fresh = self._path.with_suffix(".new")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC

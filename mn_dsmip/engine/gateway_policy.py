@@ -15,7 +15,7 @@ from ..wire.mobility import IPv4Status
 from .aaa.client import RadiusClient, RadiusEap
 from .aaa.packets import Caller
 from .base import Random
-from .ike.aka_common import AKA, AKA_PRIME
+from .ike.aka_aliases import ServerAliases, flavour_of
 from .ike.aka_server import AkaServer
 from .ike.child import address_selector, mobility_selector, narrow
 from .ike.eap_method import EapMethod, imsi_of
@@ -61,6 +61,8 @@ class PolicyConfig:
     """Seconds."""
     network_name: bytes = b"WLAN"
     """The access network's name, for EAP-AKA' (TS 24.302 8.1.1)."""
+    aliases: ServerAliases | None = None
+    """Pseudonyms and fast re-authentication for subscribers of the store."""
     psk: bytes | None = field(default=None, repr=False)
     """Shared with peers that do not use EAP; their identity counts as the subscriber's."""
 
@@ -136,13 +138,14 @@ class GatewayPolicy:
         identity = peer.claimed.data.decode(errors="replace")
         if self._radius is not None:
             return self._ask(self._radius, peer, identity)
-        claimed = self.config.subscriptions.get(imsi_of(identity, identity[:1]) or "")
+        aliases = self.config.aliases
+        imsi = aliases.imsi(identity) if aliases else imsi_of(identity, identity[:1])
+        claimed = self.config.subscriptions.get(imsi or "")
         if peer.apn is None and claimed is not None:
             peer.apn = claimed.apns[0]  # IDr names the default APN before EAP shows who it really is (S-12)
-        flavour = AKA_PRIME if identity.startswith(AKA_PRIME.leading) else AKA
         lookup: Callable[[str], Subscriber | None] = self._credentials
         name = self.config.network_name
-        return AkaServer(flavour, identity, lookup, self._centre, self._random, name)
+        return AkaServer(flavour_of(identity), identity, lookup, self._centre, self._random, name, aliases=aliases)
 
     def _ask(self, radius: RadiusClient, peer: Peer, identity: str) -> RadiusEap:
         """Somebody else's server authenticates; the default APN is the first of ours (S-12)."""

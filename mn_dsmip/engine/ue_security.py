@@ -34,10 +34,10 @@ def initiator_config(
     def eap() -> AkaPeer:
         if config.usim is None:
             raise ProtocolError("EAP-AKA needs a USIM")
-        return AkaPeer(config.flavour, identity, config.imsi, config.usim, config.network_name)
+        return AkaPeer(config.flavour, identity, config.imsi, config.usim, config.network_name, aliases=config.aliases)
 
     return InitiatorConfig(
-        identity=identity,
+        identity=config.aliases.first(identity) if config.aliases and config.psk is None else identity,
         apn=config.apn,
         expected_name=name or str(redirected_from or home_agent),
         profile=config.profile,

@@ -17,6 +17,7 @@ from cryptography import x509
 
 from ..crypto.aka import Usim
 from .base import IPAddress
+from .ike.aka_aliases import PeerAliases
 from .ike.aka_common import AKA, Flavour
 from .ike.events import DEFAULT_TIMERS, Timers
 from .ike.fragmentation import IP_DATAGRAM
@@ -96,6 +97,8 @@ class UeConfig:
     network_name: bytes = b""
     psk: bytes | None = field(default=None, repr=False)
     anchors: tuple[x509.Certificate, ...] = ()
+    aliases: PeerAliases | None = None
+    """Pseudonyms and fast re-authentication; without it the UE always gives its permanent identity."""
     eap_only: bool = False
     """Offer the gateway to prove itself by EAP alone (RFC 5998)."""
     clock: Callable[[], datetime] | None = None

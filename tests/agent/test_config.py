@@ -93,9 +93,13 @@ def gateway_error(samples: Samples) -> str:
 def test_files_that_hold_something_else(samples: Samples) -> None:
     (samples.folder / "gateway.pem").chmod(0o600)
     samples.edit("gateway.yaml", "  key: gateway.key", "  key: gateway.pem")
-    assert gateway_error(samples).startswith("gateway.yaml:29: ike.key: gateway.pem: no usable PEM private key: ")
+    line = samples.line("gateway.yaml", "key: ")
+    expected = f"gateway.yaml:{line}: ike.key: gateway.pem: no usable PEM private key: "
+    assert gateway_error(samples).startswith(expected)
     samples.edit("gateway.yaml", "  certificate: gateway.pem", "  certificate: gateway.key")
-    assert gateway_error(samples).startswith("gateway.yaml:28: ike.certificate: gateway.key: no PEM certificate: ")
+    line = samples.line("gateway.yaml", "certificate: ")
+    expected = f"gateway.yaml:{line}: ike.certificate: gateway.key: no PEM certificate: "
+    assert gateway_error(samples).startswith(expected)
 
 
 def test_a_subscriber_store_is_a_list_of_mappings_without_repetition(samples: Samples) -> None:

@@ -78,6 +78,23 @@ def test_authentication(meeting: Field, tmp_path: Path, server: Agent, leading: 
     assert server.await_entry("aaa_accepted")["subscriber"] == IMSI
 
 
+@pytest.mark.parametrize(
+    "leading",
+    [
+        pytest.param("0", marks=row("EAP-AKA: pseudonym and fast re-authentication given and used", "2.3"), id="aka"),
+        pytest.param(
+            "6", marks=row("EAP-AKA': pseudonym and fast re-authentication given and used", "2.3"), id="prime"
+        ),
+    ],
+)
+def test_fast_reauthentication(meeting: Field, tmp_path: Path, server: Agent, leading: str) -> None:
+    outcome = peer(meeting, tmp_path, card(), leading, reauthentications=2)
+    assert outcome.success, outcome.output[-3000:]
+    assert outcome.rounds == 1, "the USIM was asked once for three authentications"
+    assert "mismatch: 0" in outcome.output
+    server.await_entry("aaa_accepted", count=3)
+
+
 @row("EAP-AKA resynchronisation (AUTS)")
 def test_resynchronisation(meeting: Field, tmp_path: Path, server: Agent) -> None:
     usim = card(sqn=1 << 20)

@@ -8,12 +8,9 @@ from collections.abc import Collection, Mapping
 from ...crypto.aka import AuthenticationCentre, Subscriber
 from ...crypto.suites import Random
 from ..gateway_policy import Subscription
-from ..ike.aka_common import AKA, AKA_PRIME
+from ..ike.aka_aliases import ServerAliases, flavour_of
 from ..ike.aka_server import AkaServer
 from .front import Grant
-
-_PRIME = frozenset("678")
-"""Permanent, pseudonym and fast re-authentication identities of EAP-AKA' begin so (TS 23.003 19.3)."""
 
 
 class SubscriberMethods:
@@ -26,17 +23,21 @@ class SubscriberMethods:
         centre: AuthenticationCentre,
         random: Random,
         network_name: bytes,
+        aliases: ServerAliases | None = None,
     ) -> None:
         self._subscriptions = subscriptions
         self._apns = apns
         self._centre = centre
         self._random = random
         self._network_name = network_name
+        self._aliases = aliases
 
     def method(self, identity: str) -> AkaServer:
         """An EAP server for who claims to be ``identity``."""
-        flavour = AKA_PRIME if identity[:1] in _PRIME else AKA
-        return AkaServer(flavour, identity, self._credentials, self._centre, self._random, self._network_name)
+        return AkaServer(
+            flavour_of(identity), identity, self._credentials, self._centre, self._random, self._network_name,
+            aliases=self._aliases,
+        )  # fmt: skip
 
     def _credentials(self, imsi: str) -> Subscriber | None:
         subscription = self._subscriptions.get(imsi)
@@ -50,7 +51,7 @@ class SubscriberMethods:
             return f"subscriber {imsi} is barred"
         if apn in self._apns and apn not in subscription.apns:
             return f"subscriber {imsi} may not use APN {apn}"
-        leading = AKA_PRIME.leading if identity[:1] in _PRIME else AKA.leading
+        leading = flavour_of(identity).leading
         realm = identity.partition("@")[2]
         name = f"{leading}{imsi}@{realm}" if realm else f"{leading}{imsi}"
         return Grant(name, subscription.prefix, subscription.ipv4)

@@ -22,9 +22,8 @@ from ...wire.eap import (
     SkippableAttribute,
     build_attributes,
     parse_attributes,
-    with_mac,
-    without_mac,
 )
+from ...wire.eap_mac import with_mac, without_mac
 from ..base import Random
 
 AES_BLOCK = 16
