@@ -304,7 +304,10 @@ class Gateway:
             self._holders.pop(old, None)
             self.home_agent.withdraw(holder, now)
             self._remove_children(old)
-            self.ike.delete(old, now, "a newer IKE SA of the same subscriber and APN replaces it")
+            if session.initial_contact:  # heeded for the same APN only: a UE may have several (RFC 7296 2.4, TS 24.303)
+                self.ike.forget(old, "the peer has begun anew and knows nothing of it (INITIAL_CONTACT)")
+            else:
+                self.ike.delete(old, now, "a newer IKE SA of the same subscriber and APN replaces it")
         prefix = self.policy.leases.prefixes[holder[1]].held_by(holder)
         if prefix is not None:
             self._events.append(LeaseChanged(*holder, prefix, self.policy.leases.ipv4_of(holder)))

@@ -101,6 +101,11 @@ def test_restart(meeting: Field, tmp_path: Path, gateway: Agent) -> None:
         assert sorted(after["local-vips"]) == sorted(before["local-vips"])
         status = gateway.ask("status")
         assert (status["sessions"], status["protected_user_planes"]) == (1, 1)
+        closed = gateway.await_entry("ike_sa_closed")
+        assert closed["reason"] == "the peer has begun anew and knows nothing of it (INITIAL_CONTACT)"
+        charon.rekey(child="user").result()
+        charon.await_log("INFORMATIONAL response")
+        assert not charon.said("INFORMATIONAL request .* INVALID|parsed INFORMATIONAL request"), "nothing is said of it"
 
 
 @row("a second device with the same identity and APN: the first one's IKE SA is closed towards it")

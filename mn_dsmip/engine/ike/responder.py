@@ -175,6 +175,13 @@ class IkeResponder:
             session.delete(now, reason)
             self.settle(session)
 
+    def forget(self, spi: bytes, reason: str) -> None:
+        """Close a session of which the UE knows nothing any more: nothing is said to it."""
+        session = self.sessions.get(spi)
+        if session is not None:
+            session.close(reason, by_peer=False)
+            self.settle(session)
+
     def resume(self, spi: bytes, now: float) -> None:
         """The session's EAP server has answered."""
         session = self.sessions.get(spi)

@@ -68,6 +68,8 @@ class ResponderSession(Session):
         self.peer: Peer | None = None
         self.redirectable = False
         """Whether the UE has said that it understands REDIRECT (RFC 5685 3)."""
+        self.initial_contact = False
+        """The peer says that it has forgotten all IKE SAs before this one (RFC 7296 2.4)."""
         self.expires: float | None = now + config.timers.half_open
         """When the session is forgotten unless it is established by then, or after it was closed."""
         self._eap: EapMethod | None = None
@@ -152,6 +154,7 @@ class ResponderSession(Session):
         """The first request: who are you, and how is that proven?"""
         claimed, wanted = need(payloads, IdInitiator), find(payloads, IdResponder)
         self._first_payloads = payloads
+        self.initial_contact = notify(payloads, NotifyType.INITIAL_CONTACT) is not None
         self.peer = Peer(self.name, self.path.remote, self.path.local, claimed, self._apn(wanted))
         method = self.policy.authenticator(self.peer)
         self._identity = self._own_identity(wanted)
