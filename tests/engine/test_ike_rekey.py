@@ -19,12 +19,13 @@ from mn_dsmip.engine.ike.events import (
     RekeyFailed,
     Timers,
 )
+from mn_dsmip.engine.ike.informational import DeleteChildTask
 from mn_dsmip.engine.ike.path import Path
 from mn_dsmip.engine.ike.responder_session import ResponderSession
 from mn_dsmip.engine.ike.session import Session
 from mn_dsmip.engine.ue_states import UeState
 from mn_dsmip.wire.ikev2_numbers import Exchange, NotifyType, Protocol
-from mn_dsmip.wire.ikev2_payloads import Nonce, Notify, SecurityAssociation
+from mn_dsmip.wire.ikev2_payloads import Delete, Nonce, Notify, SecurityAssociation
 from mn_dsmip.wire.ikev2_proposals import Proposal
 from tests.engine.ike_pair import FOR_HOME, Pair, initiator_config, responder_config
 from tests.engine.ike_trouble import alive, deliver, from_gateway, request
@@ -205,6 +206,21 @@ def test_a_child_sa_that_is_being_closed() -> None:
     assert content  # the Delete is under way
     answer = deliver(pair, from_gateway(pair, asked, *_child_request(pair), exchange=Exchange.CREATE_CHILD_SA))
     assert answer == [Notify(NotifyType.TEMPORARY_FAILURE)]
+
+
+def test_both_close_a_child_sa_at_once() -> None:
+    """RFC 7296 2.25.1: neither answer names the child SA, and it is gone once, not twice."""
+    pair = established()
+    child = list(pair.initiator.children.values())[-1]
+    since = len(pair.wire)
+    begin(pair, "ue", lambda each: each.queue(DeleteChildTask(each, child.inbound_spi), pair.now))
+    begin(pair, "gateway", lambda each: each.queue(DeleteChildTask(each, child.outbound_spi), pair.now))
+    pair.quiet()
+    assert [each.inbound_spi for each in pair.ue(ChildSaClosed)] == [child.inbound_spi]
+    assert [each.inbound_spi for each in pair.gateway(ChildSaClosed)] == [child.outbound_spi]
+    told = [[type(each) for each in pair.look(datagram)[1]] for _, datagram in pair.wire[since:]]
+    assert told == [[Delete], [Delete], [], []]
+    assert alive(pair)
 
 
 def _child_request(pair: Pair) -> list:

@@ -7,11 +7,13 @@ from dataclasses import replace
 
 import pytest
 
+from mn_dsmip.crypto.groups import GROUPS
 from mn_dsmip.engine.ike.events import ChildSaClosed, ChildSaEstablished, ChildSaFailed, RekeyFailed
+from mn_dsmip.engine.ike.forward_secrecy import KeyShare, offers_with
 from mn_dsmip.engine.ike.proposals import Profile, parse_offer
 from mn_dsmip.wire.ikev2_numbers import Exchange, NotifyType, Protocol
 from mn_dsmip.wire.ikev2_payloads import KeyExchange, Notify, Payload
-from tests.engine.ike_pair import FOR_HOME, Pair, initiator_config, responder_config
+from tests.engine.ike_pair import FOR_HOME, Pair, initiator_config, responder_config, seeded
 from tests.engine.test_ike_rekey import agree, rekey_child
 
 IKE = parse_offer("aes256gcm16-prfsha256-curve25519-ecp256", Protocol.IKE)
@@ -150,3 +152,11 @@ def test_damaged_public_values_end_the_session() -> None:
         KeyExchange.build = real  # type: ignore[method-assign]
     pair.quiet()
     assert pair.responder.counters["ike-malformed"] == 1
+
+
+def test_each_suite_keeps_its_own_group() -> None:
+    """A peer that takes the second suite only must be able to ask for that suite's group (RFC 7296 1.3)."""
+    ours = profile("aes256gcm16-ecp256", "aes256gcm16-curve25519", "aes256gcm16")
+    offers = offers_with(ours, KeyShare(GROUPS[19], seeded(1)))
+    assert [[group.transform for group in each.groups] for each in offers] == [[19], [31, 19], [19]]
+    assert [each.groups for each in offers_with(ours, None)] == [(), (), ()]

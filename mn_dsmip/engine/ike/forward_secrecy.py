@@ -47,11 +47,10 @@ def first_group(profile: Profile) -> Group | None:
 
 
 def offers_with(profile: Profile, share: KeyShare | None) -> tuple[Offer, ...]:
-    """Our ESP suites as we ask for them: without groups, or each with its own, else with that of ``share``."""
+    """Our ESP suites as we ask for them: without groups, or each with its own and that of ``share``."""
     if share is None:
         return tuple(replace(offer, groups=()) for offer in profile.esp)
-    group = share.group
-    return tuple(offer if group in offer.groups else replace(offer, groups=(group,)) for offer in profile.esp)
+    return tuple(replace(offer, groups=tuple(_distinct((*offer.groups, share.group)))) for offer in profile.esp)
 
 
 def offers_for(profile: Profile, exchange: KeyExchange | None) -> tuple[Offer, ...]:

@@ -82,7 +82,9 @@ def answer_informational(session: Session, sa: Sa, request: Message, payloads: t
         if delete.protocol == Protocol.IKE:
             _close_sa(session, sa, request, now)
             return
-        ours = [child.inbound_spi for spi in delete.spis if (child := session.child_of_peer(spi)) is not None]
+        closing = sa.running.spi if isinstance(sa.running, DeleteChildTask) else None  # both at once: RFC 7296 2.25.1
+        named = [child.inbound_spi for spi in delete.spis if (child := session.child_of_peer(spi)) is not None]
+        ours = [spi for spi in named if spi != closing]
         if ours:
             answer.append(Delete(Protocol.ESP, tuple(ours)))
         for spi in ours:

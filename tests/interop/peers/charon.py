@@ -79,7 +79,8 @@ class Charon:
                 "vici": {"socket": f"unix://{self._socket}"},
                 "kernel-libipsec": {"allow_peer_ts": "yes"},
                 # its own packets carry a mark, so that its routes for user traffic leave them alone
-                "kernel-netlink": {"fwmark": "!0x42"},
+                # with the shim no SA follows an SPI: once the kernel forgets that, the child SA counts as expired
+                "kernel-netlink": {"fwmark": "!0x42", "xfrm_acq_expires": 600},
                 "socket-default": {"fwmark": "0x42"},
             },
             "filelog": {"test": {"path": self._log, "append": "no", "flush_line": "yes", "time_format": "%H:%M:%S"}
