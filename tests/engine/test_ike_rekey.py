@@ -314,6 +314,16 @@ def test_a_child_sa_that_the_peer_may_not_know_yet() -> None:
     assert pair.ue(ChildSaEstablished)[-1].standby and agree(pair)
 
 
+def test_a_child_sa_of_a_peer_that_says_nothing_more() -> None:
+    """A peer without our answer would have asked again by now; what it never says does not keep old keys in use."""
+    pair = Pair(initiator_config(timers=Timers(liveness=0))).established()
+    pair.quiet()
+    rekey_child(pair, "gateway")
+    assert pair.run(2 * Timers().linger, lambda: any(each.replaces for each in pair.ue(ChildSaEstablished)))
+    pair.run(10)
+    assert agree(pair)
+
+
 def test_the_binding_outlives_new_keys() -> None:
     """Refreshes go on with the new SAs, whoever asked for them, and the old ones are gone at both ends."""
     operator = Operator().start()

@@ -70,9 +70,10 @@ def test_redirect(meeting: Field, gateway: Agent, other: Agent, charon: Charon) 
 def test_rekey(meeting: Field, gateway: Agent, charon: Charon) -> None:
     charon.initiate("user").result()
     (sa,) = charon.sas()
-    ping(meeting, CORRESPONDENT, max(sa["local-vips"], key=len))  # a child SA is replaced once the peer has used it
+    charon.rekey(child="user").result()
+    gateway.await_entry("child_sa_closed")  # now it is certain that strongSwan has our answer
     gateway.ask("rekey")
     gateway.await_entry("ike_sa_rekeyed")
-    charon.await_log(r"CHILD_SA user\{2\} established")
+    charon.await_log(r"CHILD_SA user\{3\} established")
     assert len(charon.ike_keys()) == 2
     ping(meeting, CORRESPONDENT, max(sa["local-vips"], key=len))

@@ -203,7 +203,7 @@ def accept_child(
     spi = new_esp_spi(session.random)
     seed = (share.shared(exchange) if share else b"") + their_nonce + (session.own_nonce if nonce is None else nonce)
     child = make_child(session, chosen, (spi, proposal.spi), seed, agreed, asked_by_us=False)
-    session.unconfirmed.add(spi)
+    session.unconfirmed[spi] = session.heard
     answer: list[Payload] = [Notify(NotifyType.USE_TRANSPORT_MODE)] if agreed.transport else []
     answer.append(SecurityAssociation((type(proposal)(proposal.number, Protocol.ESP, spi, proposal.transforms),)))
     if nonce is not None:

@@ -68,8 +68,8 @@ class Session:
         self.counters: Counter[str] = Counter()
         self.children: dict[bytes, ChildSa] = {}
         """Child SAs by our inbound SPI."""
-        self.unconfirmed: set[bytes] = set()
-        """Child SAs that the peer may not know of yet: it has sent no request since our answer."""
+        self.unconfirmed: dict[bytes, float] = {}
+        """Child SAs that the peer may not know of: it has sent no request since our answer, at that time."""
         self._delayed: list[tuple[float, Callable[[float], None]]] = []
         self._events: list[Event] = []
         self._datagrams: list[UdpDatagram] = []
@@ -248,7 +248,8 @@ class Session:
         child = self.children.get(spi)
         if child is None or self.closed or any(_concerns(each, child) for each in self.tasks):
             return
-        if spi in self.unconfirmed:
+        answered = self.unconfirmed.get(spi)
+        if answered is not None and now < answered + self.timers.linger:  # after that a peer in need would have asked
             self.try_again(now, lambda then: self.rekey_child(spi, then))
         else:
             self.queue(RekeyChildTask(self, child), now)
