@@ -174,7 +174,8 @@ def test_another_psk(wrong: bytes) -> None:
     failed = nobody_in(pair)
     assert pair.chart()[3] == "<-- IKE_AUTH 1 N(AUTHENTICATION_FAILED)"
     assert failed.reason == (
-        "the gateway refused: it does not accept our authentication or identity (AUTHENTICATION_FAILED)"
+        "the gateway refused: it does not accept our authentication or identity (AUTHENTICATION_FAILED), "
+        "or it does not serve APN internet"
     )
     assert failed.authentication and failed.notify == NotifyType.AUTHENTICATION_FAILED
     [at_gateway] = pair.gateway(IkeFailed)

@@ -163,3 +163,20 @@ def test_a_stale_notify_of_success_is_no_secret() -> None:
     pair = Pair()
     change_answer(3, lambda payloads: [*payloads, Notify(NotifyType.NO_PROPOSAL_CHOSEN), Notify(50000, b"x")], pair)
     assert pair.established().ue(IkeSaEstablished)
+
+
+def test_a_gateway_that_gives_up_at_once() -> None:
+    """IDr and EAP-Failure without AUTH, as when its RADIUS server is silent: nobody's word, so another try may help."""
+    pair = Pair()
+    change_answer(3, lambda payloads: [payloads[0], Eap(bytes((4, 1, 0, 4)))], pair)
+    failed = attempt_with(pair)
+    assert failed.reason == "the gateway gave up (EAP-Failure) before it proved who it is"
+    assert not failed.authentication and failed.clause == "RFC 7296 2.16"
+
+
+def attempt_with(pair: Pair) -> IkeFailed:
+    """Run it to its end at the UE."""
+    pair.start()
+    assert pair.run(60, lambda: bool(pair.ue(IkeFailed)))
+    [failed] = pair.ue(IkeFailed)
+    return failed

@@ -56,9 +56,9 @@ def failure(field: Field, **changes: Any) -> IkeFailed:
 def test_wrong_psk(meeting: Field, charon: Charon) -> None:
     failed = failure(meeting, psk=b"another secret")
     assert failed.authentication
-    assert (
-        failed.reason
-        == "the gateway refused: it does not accept our authentication or identity (AUTHENTICATION_FAILED)"
+    assert failed.reason == (
+        "the gateway refused: it does not accept our authentication or identity (AUTHENTICATION_FAILED), "
+        f"or it does not serve APN {NAME}"
     )
     assert charon.said("MAC mismatched")
 

@@ -30,7 +30,8 @@ K, OPC = bytes.fromhex("465b5ce8b199b49faa5f0a2ee238a6bc"), bytes.fromhex("cd63c
 IMSI, MCC, MNC = "232010000000000", "232", "01"
 SECRET = "between strongSwan and hostapd"
 RADIUS = {"plugins": {"eap-radius": {"servers": {"aaa": {
-    "address": "127.0.0.1", "auth_port": 1812, "secret": f'"{SECRET}"', "nas_identifier": "ha"}}}}}  # fmt: skip
+    "address": "127.0.0.1", "auth_port": 1812, "secret": f'"{SECRET}"', "nas_identifier": "ha",
+    "retransmit_tries": 2, "retransmit_timeout": 0.5}}}}}  # fmt: skip
 
 
 def row(words: str) -> Any:
@@ -40,13 +41,13 @@ def row(words: str) -> Any:
 
 @contextmanager
 def servers(field: Field, folder: Path, own: Identity, card: Card, **changes: Any) -> Iterator[tuple[Charon, Hostapd]]:
-    """strongSwan as home agent with certificate ``own``, hostapd behind it with one subscriber."""
+    """strongSwan as home agent with certificate ``own``; hostapd behind it, one subscriber, ``radius`` its secret."""
     usual: dict[str, Any] = {
         "local": {"auth": "pubkey", "id": NAME, "certs": [own.encoded[0]]},
         "remote": {"auth": "eap-radius", "id": "%any"},
         "send_cert": "always",
     }
-    radius = Hostapd(field.ha, folder, [card], SECRET)
+    radius = Hostapd(field.ha, folder, [card], changes.pop("radius", SECRET))
     try:
         charon = Charon(field.ha, folder, shim=True, settings=RADIUS)
         try:

@@ -12,6 +12,7 @@ from ...crypto.kdf import shared_key_auth, signed_octets
 from ...crypto.signatures import verify
 from ...crypto.suites import CryptoError
 from ...wire.codec import WireError
+from ...wire.eap import Code
 from ...wire.ikev2 import Message
 from ...wire.ikev2_numbers import (
     AuthMethod,
@@ -97,6 +98,8 @@ class AuthTask:
             if refused is not None:
                 sentence, clause = refusal(refused)
                 authentication = refused.notify_type == NotifyType.AUTHENTICATION_FAILED
+                if authentication and self._rounds == 1 and session.config.apn:  # an unknown IDr brings the same notify
+                    sentence += f", or it does not serve APN {session.config.apn}"
                 session.fail(sentence, clause, refused.notify_type, authentication=authentication)
                 return Progress.DONE
             return self._take(payloads, now)
@@ -141,6 +144,10 @@ class AuthTask:
         self._gateway = self._check_identity(payloads)
         if self._session.config.eap_only and find(payloads, Authentication) is None:
             return self._take_eap(payloads, now)
+        if _is_eap_failure(payloads) and find(payloads, Authentication) is None:
+            # anybody may have said that, and the gateway's servers may be back soon (RFC 7296 2.16)
+            self._session.fail("the gateway gave up (EAP-Failure) before it proved who it is", "RFC 7296 2.16", None)
+            return Progress.DONE
         auth = need(payloads, Authentication)
         self._check_signature(auth, [each.data for each in payloads if isinstance(each, Certificate)])
         return Progress.DONE if self._redirected(payloads) else self._take_eap(payloads, now)
@@ -251,3 +258,8 @@ class AuthTask:
         if auth.method != AuthMethod.SHARED_KEY or not hmac.compare_digest(auth.data, expected):
             what = "the pre-shared key" if self._eap is None else "the key that EAP agreed on"
             raise _Untrusted(f"the gateway does not prove that it has {what}", "RFC 7296 2.15")
+
+
+def _is_eap_failure(payloads: tuple[Payload, ...]) -> bool:
+    packet = find(payloads, Eap)
+    return packet is not None and packet.data[:1] == bytes((Code.FAILURE,))
