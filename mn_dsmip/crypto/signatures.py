@@ -135,13 +135,14 @@ def _verify_plain_ecdsa(key: ec.EllipticCurvePublicKey, signature: bytes, signed
 
 
 def _verify_rsa(key: rsa.RSAPublicKey, signature: bytes, signed: bytes) -> None:
-    """PKCS#1 v1.5 names its hash inside; SHA-1, RFC 7296's default, is refused (RFC 8247 3.2)."""
+    """PKCS#1 v1.5 names its hash inside; SHA-1, RFC 7296's default, is refused by name (RFC 8247 3.2)."""
     for algorithm in (SHA2_256, SHA2_384, SHA2_512):
         try:
             return key.verify(signature, signed, padding.PKCS1v15(), _HASHES[algorithm])
         except InvalidSignature:
             continue
-    raise InvalidSignature
+    key.verify(signature, signed, padding.PKCS1v15(), hashes.SHA1())
+    raise AuthenticityError("the signature in AUTH is made with SHA-1, which is not safe (RFC 8247 3.2)")
 
 
 def _verify_identified(key: PublicKey, data: bytes, signed: bytes) -> None:

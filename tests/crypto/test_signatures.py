@@ -246,7 +246,7 @@ def test_sha1_is_refused_in_method_14(name):
 
 def test_sha1_is_refused_in_method_1():
     signature = KEYS["RSA"].sign(DATA, padding.PKCS1v15(), hashes.SHA1())
-    with pytest.raises(AuthenticityError):
+    with pytest.raises(AuthenticityError, match="made with SHA-1, which is not safe"):
         verify(KEYS["RSA"].public_key(), RSA, signature, DATA)
 
 
