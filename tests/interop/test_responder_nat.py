@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
@@ -79,3 +80,22 @@ def test_rekeying(ours: Initiator, charon: Charon) -> None:
     same_keys(ours, charon, 2, 2)
     ours.run(lambda: len(charon.sas()) == 1, 5)
     ours.finish(charon.terminate(ike="s2c"))
+
+
+@row("IPv4 without a NAT: port 4500 all the same (RFC 5555 5), ESP without UDP")
+def test_no_nat(meeting: Field, tmp_path: Path) -> None:
+    with closing(Charon(meeting.ha, tmp_path, shim=True)) as charon:
+        user = {"local_ts": ["::/0"], "esp_proposals": ["aes256gcm16"], "policies": "no"}
+        home_agent(charon, children={"user": user})
+        with closing(Initiator(meeting.ue, our_config(first_child=USER), UE_IPV4, HA_IPV4)) as ours:
+            ours.run(lambda: ours.of(IkeSaEstablished) and ours.of(ChildSaEstablished))
+            (sa,) = charon.sas()
+            assert (sa["local-port"], sa["remote-port"]) == ("4500", "4500")
+            assert "nat-any" not in sa
+            assert ours.engine.nat == (False, False)
+            assert not ours.engine.esp_in_udp
+            assert "encap" not in next(iter(sa["child-sas"].values()))
+            same_keys(ours, charon, 1, 1)
+            ours.finish(charon.rekey(ike="s2c"))
+            ours.run(lambda: ours.of(IkeSaRekeyed))
+            ours.finish(charon.terminate(ike="s2c"))

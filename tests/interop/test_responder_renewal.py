@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
+from ipaddress import IPv6Address
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,13 @@ from mn_dsmip.engine.ike.events import (
     Timers,
 )
 from tests.interop.peers.charon import Charon
-from tests.interop.peers.network import Field
-from tests.interop.peers.ours import Initiator
-from tests.interop.responding import FOR_HOME, STRONGSWAN, attached, home_agent, same_keys, suites
+from tests.interop.peers.network import HA, Field
+from tests.interop.peers.ours import Initiator, together
+from tests.interop.responding import FOR_HOME, STRONGSWAN, attached, home_agent, our_config, same_keys, suites
 
 pytestmark = pytest.mark.root
 QUICK = Timers(retransmission=Backoff(first=0.3, factor=1.5, limit=1.0, tries=8), again=0.3)
+SECOND = IPv6Address("2001:db8:1::3")
 GROUPS = ["aes256gcm16-ecp256", "aes256gcm16-curve25519"]
 
 
@@ -231,3 +233,17 @@ def test_our_fragments(meeting: Field, charon: Charon) -> None:
         assert charon.log().count("reassembled fragmented IKE message") >= 2
         assert max(len(each.payload) for each in ours.sent[1:]) <= 200 - 48
         same_keys(ours, charon, 1, 2)
+
+
+@row("two PDN connections of one UE: no INITIAL_CONTACT, strongSwan keeps both IKE SAs (TS 24.303 4.3)")
+def test_two_connections(meeting: Field, charon: Charon, ours: Initiator) -> None:
+    meeting.ue.run(f"ip addr add {SECOND}/64 dev ue0 nodad")
+    with closing(Initiator(meeting.ue, our_config(timers=QUICK), SECOND, HA)) as second:
+        together(ours, second, until=lambda: second.of(ChildSaEstablished))
+        assert not charon.said("INIT_CONTACT")
+        assert len(charon.sas()) == 2
+        for end in (ours, second):
+            end.engine.check_liveness(time.monotonic())
+        together(ours, second, until=lambda: not ours.engine.tasks and not second.engine.tasks)
+        assert not ours.of(IkeSaClosed)
+        assert sorted(ours.ike_keys() + second.ike_keys()) == sorted(charon.ike_keys())
