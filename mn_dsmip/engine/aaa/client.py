@@ -16,13 +16,15 @@ from pyrad.packet import AuthPacket
 
 from ..base import Backoff, Event, IPAddress, Random
 from ..ike.eap_method import EapFailure, EapPacket, EapResult, EapSuccess, imsi_of
-from .packets import Answer, Caller, Code, RadiusError, access_request, read_answer
+from .packets import EAP_PIECE, Answer, Caller, Code, RadiusError, access_request, read_answer
 
 IDENTIFIERS = 256
 """Requests that may wait for answers at one source port (RFC 2865 3)."""
 CHANNELS = 16
 """Source ports for each server."""
 EAP_RESPONSE, EAP_FAILURE, EAP_IDENTITY = 2, 4, 1
+EAP_HEADER, MOST_EAP = 4, 2500
+"""Octets of a peer's EAP packet: a request with all its other attributes fits 4096 then (RFC 3579 2.4)."""
 
 
 @dataclass(frozen=True)
@@ -138,11 +140,13 @@ class RadiusClient:
 
     def begin(self, now: float) -> None:
         """Send what is queued, as far as identifiers are free."""
+        full: set[int] = set()
         for _ in range(len(self._queue)):
             owner = self._queue.popleft()
             server = owner.server if owner.server is not None else self._choose(now, owner.tried)
-            place = self._place(server)
+            place = self._place(server) if server not in full else None
             if place is None:
+                full.add(server)
                 self._queue.append(owner)
                 self.counters["radius-queued"] += 1
                 continue
@@ -208,12 +212,18 @@ class RadiusEap:
     def start(self) -> None:
         """The identity is known from IKE, so the conversation begins with it (RFC 3579 2.1)."""
         name = self.caller.user_name.encode()
+        if len(name) > EAP_PIECE:
+            self.fail(f"the peer's identity has {len(name)} octets, RADIUS carries {EAP_PIECE}", "RFC 2865 5.1")
+            return
         body = bytes((EAP_RESPONSE, 0)) + (5 + len(name)).to_bytes(2, "big") + bytes((EAP_IDENTITY,)) + name
         self.receive(body)
 
     def receive(self, packet: bytes) -> None:
         """Take the peer's packet."""
         self._identifier = packet[1] if len(packet) > 1 else 0
+        if not EAP_HEADER <= len(packet) <= MOST_EAP:
+            self.fail(f"the peer's EAP packet has {len(packet)} octets, which RADIUS does not carry", "RFC 3579 2.4")
+            return
         self.outgoing = packet
         self._client.queue(self)
 
