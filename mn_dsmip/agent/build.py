@@ -11,7 +11,7 @@ from ..engine.aaa.front import RadiusFront
 from ..engine.aaa.subscribers import SubscriberMethods
 from ..engine.gateway import Gateway, GatewayConfig
 from ..engine.gateway_policy import PolicyConfig
-from ..engine.ike.aka_aliases import PeerAliases, ServerAliases
+from ..engine.ike.aka_aliases import PeerAliases, ServerAliases, flavour_of
 from ..engine.ike.aka_common import AKA, AKA_PRIME
 from ..engine.ike.events import ResponderConfig
 from ..engine.mip.config import HomeAgentConfig, MobileConfig
@@ -37,7 +37,7 @@ def build_ue(settings: UeSettings, store: Store) -> UserEquipment:
         network_name=settings.network_name.encode(),
         psk=settings.psk,
         anchors=settings.anchors,
-        aliases=PeerAliases(secrets.token_bytes, store.pseudonyms.get(usim.imsi)) if settings.aliases else None,
+        aliases=_peer_aliases(settings, store) if settings.aliases else None,
         eap_only=settings.eap_only,
         clock=utc_now,
         ipv4=settings.ipv4,
@@ -90,6 +90,14 @@ def build_aaa(settings: AaaSettings, store: Store) -> RadiusFront:
         _server_aliases(settings.pseudonyms, settings.fast_reauth, store),
     )
     return RadiusFront(settings.clients, known.method, known.authorise, secrets.token_bytes)
+
+
+def _peer_aliases(settings: UeSettings, store: Store) -> PeerAliases:
+    """What the subscriber is called, as ``store`` remembers it; another EAP method's pseudonym is of no use."""
+    pseudonym = store.pseudonyms.get(settings.usim.imsi)
+    if pseudonym and flavour_of(pseudonym) is not (AKA_PRIME if settings.prime else AKA):
+        pseudonym = None
+    return PeerAliases(secrets.token_bytes, pseudonym, settings.hide_imsi)
 
 
 def _server_aliases(pseudonyms: bool, fast: bool, store: Store) -> ServerAliases | None:

@@ -75,6 +75,7 @@ class UeSettings:
     prime: bool
     network_name: str
     aliases: bool
+    hide_imsi: bool
     timers: Timers
     fragment_size: int
     lifetime: int
@@ -145,6 +146,7 @@ def load_ue(path: Path) -> UeSettings:
         prime=ike.choice("method", ("aka", "aka-prime"), "aka") == "aka-prime",
         network_name=ike.text("network_name", "WLAN"),
         aliases=ike.flag("aliases", True),
+        hide_imsi=ike.flag("hide_imsi", False),
         timers=_timers(ike, liveness=60),
         fragment_size=_fragment_size(ike),
         lifetime=binding.number("lifetime", 20, LONGEST_LIFETIME, 3600),

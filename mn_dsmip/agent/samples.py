@@ -53,6 +53,7 @@ ike:
   # suites: {{ike: [aes256gcm16-prfsha256-curve25519], esp: [aes256gcm16]}}
   # method: aka                    or aka-prime
   # aliases: true                  take pseudonyms and fast re-authentication from a network that gives them
+  # hide_imsi: false               once it gave us a pseudonym, rather fail than tell it the IMSI (RFC 4187 4.1.6)
   # dpd: 60                        after that many silent seconds ask whether the gateway lives; 0 never asks
   # eap_only: false                let the gateway prove itself by EAP alone (RFC 5998); `ca` may be missing then
   # ike_lifetime: 14400            seconds until the keys of the IKE SA are replaced; 0 never

@@ -37,7 +37,7 @@ def initiator_config(
         return AkaPeer(config.flavour, identity, config.imsi, config.usim, config.network_name, aliases=config.aliases)
 
     return InitiatorConfig(
-        identity=config.aliases.first(identity) if config.aliases and config.psk is None else identity,
+        identity=identity,
         apn=config.apn,
         expected_name=name or str(redirected_from or home_agent),
         profile=config.profile,

@@ -15,11 +15,13 @@ from dataclasses import dataclass, field
 
 from ...crypto.kdf import AkaKeys
 from ...crypto.suites import Random, cbc_decrypt, cbc_encrypt
-from .aka_common import AKA, AKA_PRIME, Flavour
+from .aka_common import AKA, AKA_PRIME, LONGEST_NAME, Flavour
 from .eap_method import imsi_of
 
 MOST_REAUTHENTICATIONS = 16
 """Fast ones after a full one; then a full one is due (RFC 4187 5.1 leaves the number open)."""
+MOST_TAKEN = 1000
+"""Fast ones after a full one that a UE agrees to, whatever the server allows."""
 MOST_CONTEXTS = 65536
 """Fast re-authentication identities that a server remembers; beyond that the oldest goes."""
 _IMSI_OCTETS = 8
@@ -48,11 +50,15 @@ def flavour_of(identity: str) -> Flavour:
 
 
 class PeerAliases:
-    """What a UE was called in earlier authentications; it outlives them. ``pseudonym`` has its realm."""
+    """What a UE was called in earlier authentications; it outlives them. ``pseudonym`` has its realm.
 
-    def __init__(self, random: Random, pseudonym: str | None = None) -> None:
+    A ``conservative`` UE that has a pseudonym never tells its permanent identity any more (RFC 4187 4.1.6).
+    """
+
+    def __init__(self, random: Random, pseudonym: str | None = None, conservative: bool = False) -> None:
         self.random = random
         self.pseudonym = pseudonym
+        self.conservative = conservative
         self.reauth: ReauthContext | None = None
 
     def first(self, permanent: str) -> str:
@@ -63,6 +69,11 @@ class PeerAliases:
         """The context of the next fast re-authentication; whatever comes of it, it is used up (RFC 4187 5.1)."""
         context, self.reauth = self.reauth, None
         return context
+
+    def refused(self, identity: str) -> None:
+        """Somebody turned ``identity`` away: a network that knows no pseudonyms must not keep a liberal UE out."""
+        if identity == self.pseudonym and not self.conservative:
+            self.pseudonym = None
 
 
 class ServerAliases:
@@ -111,8 +122,8 @@ class ServerAliases:
         """A new identity to go with ``counter``; ``None`` when a full authentication is due instead."""
         if not self.fast or counter > MOST_REAUTHENTICATIONS:
             return None
-        name = flavour.reauth + base64.b32encode(self.random(15)).decode().lower()
-        return f"{name}@{realm}" if realm else name
+        name = flavour.reauth + base64.b32encode(self.random(15)).decode().lower() + (f"@{realm}" if realm else "")
+        return name if len(name.encode()) <= LONGEST_NAME else None
 
     def remember(self, identity: str, imsi: str, counter: int, keys: AkaKeys) -> None:
         """Let ``identity`` be redeemed, now that its owner is authenticated."""
@@ -120,9 +131,12 @@ class ServerAliases:
         if len(self._contexts) > MOST_CONTEXTS:
             self._contexts.popitem(last=False)
 
-    def redeem(self, identity: str) -> ReauthContext | None:
-        """What goes with a fast re-authentication identity, which is thereby used up (RFC 4187 5.1)."""
-        return self._contexts.pop(user_name(identity), None)
+    def redeem(self, flavour: Flavour, identity: str) -> ReauthContext | None:
+        """What goes with a fast re-authentication identity, which is thereby used up (RFC 4187 5.1).
+
+        Keys of the other method are good for nothing (RFC 9048 3.3), so the first character decides.
+        """
+        return self._contexts.pop(user_name(identity), None) if identity.startswith(flavour.reauth) else None
 
     def holds(self, identity: str) -> bool:
         """Whether that is a fast re-authentication identity that may be redeemed."""

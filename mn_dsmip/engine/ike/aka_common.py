@@ -27,6 +27,8 @@ from ...wire.eap_mac import with_mac, without_mac
 from ..base import Random
 
 AES_BLOCK = 16
+LONGEST_NAME = 253
+"""Octets of an identity (RFC 4282 2.1)."""
 KDF_CK_IK_PRIME = 1
 """The only key derivation function there is (RFC 9048 3.3)."""
 

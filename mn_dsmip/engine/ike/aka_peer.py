@@ -13,10 +13,11 @@ from ...wire.codec import WireError
 from ...wire.eap import AkaPacket, Attribute, Code, Method, NotificationCode, Packet, Subtype
 from ..base import Event
 from ..effects import PseudonymChanged, SqnAdvanced
-from .aka_aliases import PeerAliases, ReauthContext
+from .aka_aliases import MOST_TAKEN, PeerAliases, ReauthContext
 from .aka_common import (
     AKA_PRIME,
     KDF_CK_IK_PRIME,
+    LONGEST_NAME,
     Flavour,
     Transcript,
     check_mac,
@@ -34,8 +35,6 @@ IDENTITY_REQUESTS: tuple[type[Attribute], ...] = (eap.AnyIdReq, eap.FullauthIdRe
 """In the only order in which a server may ask (RFC 4187 4.1.5): each at most once, never backwards."""
 IN_CHALLENGE = (eap.Rand, eap.Autn, eap.Mac, eap.Iv, eap.EncrData, eap.Checkcode, eap.ResultInd)
 """What both methods have in a challenge (RFC 4187 10.1); what is encrypted there is for fast re-authentication."""
-LONGEST_NAME = 253
-"""Octets of an identity (RFC 4282 2.1)."""
 PREFERS_AKA_PRIME = 0x8000
 """D bit of AT_BIDDING (RFC 9048 4)."""
 
@@ -94,6 +93,11 @@ class AkaPeer:
         self._results: deque[EapResult] = deque()
         self._events: list[Event] = []
 
+    @property
+    def identity(self) -> str:
+        """What EAP saw last: before anything was received that is what belongs into IDi (TS 33.402 8.2.2)."""
+        return self._identity
+
     def start(self) -> None:
         """A peer waits for the server."""
 
@@ -124,6 +128,8 @@ class AkaPeer:
         elif parsed.code == Code.FAILURE:
             reason = self._failed or "the network refused the authentication without saying why"
             self._ended = True
+            if self._aliases and self._keys is None:
+                self._aliases.refused(self._identity)
             self._results.append(EapFailure(reason, "RFC 4187 6.3.3"))
         elif parsed.code == Code.REQUEST:
             self._answer(parsed, packet)
@@ -146,7 +152,7 @@ class AkaPeer:
         if self._next.pseudonym:
             self._aliases.pseudonym = self._next.pseudonym
             self._events.append(PseudonymChanged(self._imsi, self._next.pseudonym))
-        if self._next.reauth:
+        if self._next.reauth and (self._counter or 0) < MOST_TAKEN:
             self._aliases.reauth = ReauthContext(self._next.reauth, self._counter or 0, self._keys, self._imsi)
 
     def _answer(self, parsed: Packet, packet: bytes) -> None:
@@ -203,7 +209,11 @@ class AkaPeer:
 
     def _name_for(self, kind: type[Attribute]) -> str:
         """As little as the server wants to know (RFC 4187 4.1.6)."""
-        if self._aliases is None or kind is eap.PermanentIdReq:
+        if self._aliases is None:
+            return self._permanent
+        if kind is eap.PermanentIdReq:
+            if self._aliases.conservative and self._aliases.pseudonym:
+                raise WireError("it asks for our IMSI although it should know our pseudonym (RFC 4187 4.1.6)")
             return self._permanent
         if kind is eap.AnyIdReq and self._context:
             return self._context.identity
@@ -251,6 +261,8 @@ class AkaPeer:
         only(inner, *allowed)
         realm = self._permanent.partition("@")[2]
         pseudonym, reauth = inner.get(eap.NextPseudonym), inner.get(eap.NextReauthId)
+        if pseudonym and b"@" in pseudonym.value:
+            raise WireError("a pseudonym with a realm (RFC 4187 10.10)")
         return _Next(
             f"{_name(pseudonym.value)}@{realm}" if pseudonym else None,
             _name(reauth.value) + ("" if b"@" in reauth.value else f"@{realm}") if reauth else None,

@@ -20,6 +20,7 @@ from .aka_aliases import ReauthContext, ServerAliases
 from .aka_common import (
     AKA_PRIME,
     KDF_CK_IK_PRIME,
+    LONGEST_NAME,
     Flavour,
     Transcript,
     check_mac,
@@ -166,13 +167,15 @@ class AkaServer:
 
     def _begin_if_known(self) -> bool:
         """Go on with a challenge, or with the fast way, if the identity tells whose it is."""
+        if len(self._identity.encode()) > LONGEST_NAME:
+            return False
         aliases = self._aliases
         imsi = aliases.imsi(self._identity) if aliases else imsi_of(self._identity, self._flavour.leading)
         subscriber = self._subscribers(imsi) if imsi else None
         if subscriber is None:
             return False
         self._subscriber = separated(subscriber) if self._flavour is AKA_PRIME else subscriber
-        self._context = aliases.redeem(self._identity) if aliases else None
+        self._context = aliases.redeem(self._flavour, self._identity) if aliases else None
         if self._context:
             self._reauthenticate(self._context)
         else:

@@ -73,9 +73,10 @@ class AuthTask:
     def __init__(self, session: IkeInitiator) -> None:
         self._session = session
         config = session.config
-        self._identity = IdInitiator(IdType.RFC822, config.identity.encode())
         self._spi = new_esp_spi(session.random)
         self._eap = config.eap() if config.eap else None
+        identity = self._eap.identity if self._eap else config.identity
+        self._identity = IdInitiator(IdType.RFC822, identity.encode())
         self._gateway: IdResponder | None = None
         self._rounds = 0
         self._secret = config.psk

@@ -59,6 +59,14 @@ class EapMethod(Protocol):
         """Effects that must be carried out before the next packet leaves."""
 
 
+class EapPeer(EapMethod, Protocol):
+    """The UE's side, which knows who it wants to be."""
+
+    @property
+    def identity(self) -> str:
+        """What belongs into IDi, where IKE has its place for an EAP-Response/Identity."""
+
+
 def network_access_identifier(imsi: str, mcc: str, mnc: str, leading: str) -> str:
     """The permanent identity of a subscriber (TS 23.003 19.3.2); ``leading`` is 0 for EAP-AKA, 6 for EAP-AKA'."""
     return f"{leading}{imsi}@nai.epc.mnc{mnc.zfill(3)}.mcc{mcc}.3gppnetwork.org"

@@ -16,7 +16,7 @@ from ...crypto.kdf import ChildKeys, IkeKeys
 from ...crypto.suites import Protection
 from ...wire.ikev2_payloads import Configuration, TrafficSelector
 from ..base import Backoff, Event, IPAddress
-from .eap_method import EapMethod
+from .eap_method import EapPeer
 from .fragmentation import IP_DATAGRAM
 from .proposals import Chosen, Profile
 
@@ -66,8 +66,9 @@ class Selectors:
 class InitiatorConfig:
     """How a UE sets up an IKE SA.
 
-    ``identity`` goes into IDi as a NAI, ``apn`` into IDr. ``expected_name`` is what the gateway's certificate must hold
-    as subjectAltName: the name that was looked up, or the address when no name was used. Either ``eap`` or ``psk``.
+    ``identity`` goes into IDi as a NAI unless ``eap`` names another, ``apn`` into IDr. ``expected_name`` is what the
+    gateway's certificate must hold as subjectAltName: the name that was looked up, or the address when no name was
+    used. Either ``eap`` or ``psk``.
     """
 
     identity: str
@@ -77,7 +78,7 @@ class InitiatorConfig:
     first_child: Selectors
     anchors: tuple[x509.Certificate, ...] = ()
     clock: Callable[[], datetime] | None = None
-    eap: Callable[[], EapMethod] | None = None
+    eap: Callable[[], EapPeer] | None = None
     psk: bytes | None = field(default=None, repr=False)
     want_home_prefix: bool = True
     home_address: IPv6Address | None = None
