@@ -50,10 +50,10 @@ local function show_options(ctx, where, range, options, answer, inside)
     local readable = option.length > 0 and (option.name_value or option.prefix or option.address)
     if readable and SHOW[option.code] then SHOW[option.code](option, add) end
     if option.problem then
-      item:add_proto_expert_info(ctx.expert["dhcpv6.malformed"], ("%s: %s"):format(option.name, option.problem))
+      ctx.remark(item, "dhcpv6.malformed", ("%s: %s"):format(option.name, option.problem))
     end
     if answer and not inside and ONLY_INSIDE[option.code] then
-      item:add_proto_expert_info(ctx.expert["dhcpv6.outside"],
+      ctx.remark(item, "dhcpv6.outside",
         ("%s outside options 50, 69 and 70: clients discard it (RFC 6610 4.1.2)"):format(option.name))
     end
     if option.children then show_options(ctx, item, range, option.children, answer, true) end
@@ -68,7 +68,7 @@ function tree.show(ctx, line, range, octets, cut)
   local parent = line()
   show_options(ctx, parent, range, options, kind == REPLY or kind == RELAY_REPLY, false)
   if stopped and not cut then
-    parent:add_proto_expert_info(ctx.expert["dhcpv6.malformed"], "DHCPv6: " .. stopped)
+    ctx.remark(parent, "dhcpv6.malformed", "DHCPv6: " .. stopped)
   end
 end
 

@@ -22,6 +22,7 @@ fields.session = {
   { name = "time_since_start", type = "relative_time", text = "Time since the start of the session" },
   { name = "retransmission_of", type = "repeated", text = "Repeats", clause = "RFC 6275 11.8, 7296 2.1" },
   { name = "info", type = "string", text = "In words" },
+  { name = "expert", type = "string", text = "Remark: any of the expert infos below, in words" },
 }
 
 fields.experts = {

@@ -58,7 +58,7 @@ function tree.show_configuration(ctx, parent, source, bytes, at)
   if attribute.address4 then add("cfg.home_agent_ipv4", 16, 4) end
   local ours = attribute.type == values.MIP6_HOME_PREFIX or attribute.type == values.HOME_AGENT_ADDRESS
   if attribute.problem and ours and source:reported_len() == #bytes then
-    parent:add_proto_expert_info(ctx.expert["cfg.malformed"],
+    ctx.remark(parent, "cfg.malformed",
       ("Configuration attribute %d of %d octets: %s"):format(attribute.type, attribute.length, attribute.problem))
   end
 end
@@ -96,7 +96,7 @@ function tree.show_eap(ctx, parent, source, bytes, at)
   local eap = values.eap(bytes:sub(at + 1))
   if not eap then return end
   local function complain(text)
-    parent:add_proto_expert_info(ctx.expert["eap.malformed"], text)
+    ctx.remark(parent, "eap.malformed", text)
   end
   for _, attribute in ipairs(eap.attributes) do
     if attribute.problem then

@@ -58,7 +58,7 @@ tree.experts = {
 -- `show` below is one Mobility Header on its way into the tree: ctx (fields and experts), item (where to add), range
 -- (TvbRange), octets, message, authenticate.
 local function expert(show, where, name, text)
-  where:add_proto_expert_info(show.ctx.expert[name], text)
+  show.ctx.remark(where, name, text)
 end
 
 local function add(show, where, name, at, length, value)
@@ -283,13 +283,13 @@ local function show_header(ctx, state, header, frame)
   if not frame.wanted then return end
   local item = tree.show(ctx, frame.line(), header)
   if signed and state.complaint then
-    item:add_proto_expert_info(ctx.expert["auth.key_file"], "RFC 4285 keys: " .. state.complaint)
+    ctx.remark(item, "auth.key_file", "RFC 4285 keys: " .. state.complaint)
   end
 end
 
 local function show_unreadable(ctx, header, frame)
   if not frame.wanted or header.cut then return end
-  frame.line():add_proto_expert_info(ctx.expert["mh.malformed"], "Mobility Header: " .. header.reason)
+  ctx.remark(frame.line(), "mh.malformed", "Mobility Header: " .. header.reason)
 end
 
 -- Takes part in the dissection: frame.mobility lists the Mobility Headers of a frame, each with range (TvbRange),

@@ -29,6 +29,13 @@ end
 local function context(proto, with_keys)
   local ctx = { proto = proto, frame_hooks = {}, init_hooks = {}, extract = extractors(with_keys) }
   ctx.field, ctx.expert = fields.create(proto)
+  -- An expert info at `item`, and its words as a field of its own: one filter finds them all.
+  function ctx.remark(item, name, text)
+    item:add_proto_expert_info(ctx.expert[name], text)
+    local words = item:add(ctx.field.expert, text)
+    words:set_generated()
+    words:set_hidden()
+  end
   function ctx.on_frame(hook) ctx.frame_hooks[#ctx.frame_hooks + 1] = hook end
   function ctx.on_init(hook) ctx.init_hooks[#ctx.init_hooks + 1] = hook end
   return ctx

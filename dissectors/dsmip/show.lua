@@ -49,7 +49,7 @@ end
 
 local function add_problems(ctx, subtree, message)
   for _, problem in ipairs(message.problems or {}) do
-    subtree:add_proto_expert_info(ctx.expert[problem.expert], problem.text)
+    ctx.remark(subtree, problem.expert, problem.text)
   end
 end
 
@@ -84,7 +84,7 @@ function show.traffic(ctx, state, pinfo, tree)
   subtree:append_text((", session %d: traffic"):format(session.number))
   add_session(ctx, subtree, session)
   if session.ended and session.ended < number then
-    subtree:add_proto_expert_info(ctx.expert["after_detach"],
+    ctx.remark(subtree, "after_detach",
       ("Traffic of a home address whose session ended in frame %d (TS 24.303 5.4)"):format(session.ended))
   end
 end

@@ -84,7 +84,7 @@ class Collector:
 def collect(run: bool) -> tuple[int, Collector]:
     """Find the rows and, if asked, run their tests; pytest's exit status."""
     collector = Collector()
-    arguments = [*map(str, TESTS), "-q", "-p", "no:cacheprovider"]
+    arguments = [*map(str, TESTS), "-q", "-p", "no:cacheprovider", f"--ignore={FOLDER / 'test_matrix.py'}"]
     status = pytest.main(arguments if run else [*arguments, "--collect-only", "--no-summary", "-qq"], [collector])
     return status, collector
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import struct
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
@@ -31,12 +31,12 @@ def frame(packet: bytes) -> bytes:
     return bytes(Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02", type=kind) / Raw(packet))
 
 
-def write(path: Path, frames: Iterable[bytes], snaplen: int = 262144) -> Path:
-    """A capture of `frames`, one each millisecond, cut after `snaplen` octets as a capture program cuts them."""
+def write(path: Path, frames: Iterable[bytes], snaplen: int = 262144, times: Sequence[float] | None = None) -> Path:
+    """A capture of `frames`, one each millisecond or at `times`, cut after `snaplen` octets as in a capture program."""
     packets = []
     for number, octets in enumerate(frames):
         packet = Ether(octets[:snaplen])
-        packet.wirelen, packet.time = len(octets), 1767225600 + number / 1000
+        packet.wirelen, packet.time = len(octets), 1767225600 + (times[number] if times else number / 1000)
         packets.append(packet)
     wrpcap(str(path), packets, linktype=1)
     return path
