@@ -25,6 +25,8 @@ from . import __version__
 from .resources import ResourceError, dissector
 
 PROFILE = "DS-MIPv6"
+KEPT_BY_WIRESHARK = "recent"
+"""A profile's file with widths of columns and panes, which Wireshark writes anew whenever it closes."""
 MANIFEST = ".mn-dsmip.json"  # in the profile's folder
 TRACE, KEYS = "trace.pcapng", "wireshark"
 KEY_TABLES = {"ikev2_decryption_table": 8, "esp_sa": 8}  # columns
@@ -182,6 +184,8 @@ class Installation:
             return ["nothing is installed"]
         changed = [path for path, digest in recorded.items() if not _remove(path, digest)]
         self.manifest.unlink()
+        if changed == [self.folders.profile / KEPT_BY_WIRESHARK]:  # of a profile that is gone it says nothing
+            changed.pop().unlink()
         for folder in (self.folders.plugins / "dsmip", self.folders.profile):
             if folder.is_dir() and not any(folder.iterdir()):
                 folder.rmdir()

@@ -59,12 +59,22 @@ local function title(message)
   return (", session %d, step %d/%d: %s"):format(message.session.number, step, steps.COUNT, steps.names[step])
 end
 
+-- What is wrong, for the Info column: there the clause can go, and a repetition is told already.
+local function complaint(messages)
+  for _, message in ipairs(messages) do
+    for _, problem in ipairs(message.problems or {}) do
+      if problem.expert ~= "retransmission" then return " ! " .. problem.text:gsub("%s*%b()$", "") end
+    end
+  end
+  return ""
+end
+
 -- Shows what is known of a frame's messages.
 function show.frame(ctx, state, frame, messages, pinfo)
   local message = messages[1]
   if message and not message.session then message = messages[2] end
   if message and message.session then
-    if state.words then pinfo.cols.info:append(info.sentence(message)) end
+    if state.words then pinfo.cols.info:append(info.sentence(message) .. complaint(messages)) end
     if not frame.wanted and not message.problems then return end
     local line = frame.line()
     line:append_text(title(message))
