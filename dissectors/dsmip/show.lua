@@ -74,7 +74,7 @@ function show.frame(ctx, state, frame, messages, pinfo)
   local message = messages[1]
   if message and not message.session then message = messages[2] end
   if message and message.session then
-    if state.words then pinfo.cols.info:append(info.sentence(message) .. complaint(messages)) end
+    if state.words then pinfo.cols.info:append(complaint(messages) .. info.sentence(message)) end
     if not frame.wanted and not message.problems then return end
     local line = frame.line()
     line:append_text(title(message))
@@ -94,8 +94,9 @@ function show.traffic(ctx, state, pinfo, tree)
   subtree:append_text((", session %d: traffic"):format(session.number))
   add_session(ctx, subtree, session)
   if session.ended and session.ended < number then
-    ctx.remark(subtree, "after_detach",
-      ("Traffic of a home address whose session ended in frame %d (TS 24.303 5.4)"):format(session.ended))
+    local text = ("Traffic of a home address whose session ended in frame %d"):format(session.ended)
+    ctx.remark(subtree, "after_detach", text .. " (TS 24.303 5.4)")
+    if state.words then pinfo.cols.info:append(" ! " .. text) end
   end
 end
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import shlex
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from mn_dsmip.wireshark import main
+from tests.dissectors.packets import forge, tshark
 
 NOBODY = 65534
 
@@ -178,3 +180,15 @@ def test_no_tshark(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 def test_wrong_words(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("instal") == 2 and run() == 2
     assert "usage: mn-dsmip wireshark" in capsys.readouterr().err
+
+
+def test_every_filter_of_the_profile_is_understood(tmp_path: Path, clone: Path) -> None:
+    profile = clone / "dissectors" / "profile"
+    colours = [line.split("@")[2] for line in (profile / "colorfilters").read_text().splitlines() if line[:1] == "@"]
+    rows = csv.reader((profile / "dfilter_buttons").read_text().splitlines())
+    buttons = [row[2] for row in rows if row[0] == "TRUE"]
+    assert len(colours) >= 8
+    assert len(buttons) >= 5
+    capture = forge.write(tmp_path / "one.pcap", [forge.to_home_agent(forge.update())])
+    for each in (*colours, *buttons):
+        assert tshark.run(capture, "-Y", each).returncode == 0, each
