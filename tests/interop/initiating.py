@@ -4,14 +4,19 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from ipaddress import IPv4Network, IPv6Address, IPv6Network
+from pathlib import Path
 from typing import Any
+
+import pytest
 
 from mn_dsmip.crypto.aka import AuthenticationCentre
 from mn_dsmip.engine.gateway_policy import ApnPools, GatewayPolicy, PolicyConfig
 from mn_dsmip.engine.ike.events import ChildSaEstablished, IkeSaEstablished, ResponderConfig
-from tests.interop.peers.charon import Charon
+from tests.interop.peers.charon import Charon, Settings
 from tests.interop.peers.network import HA, UE, Field
 from tests.interop.peers.ours import Responder
 from tests.interop.responding import suites
@@ -22,6 +27,20 @@ PSK = b"a secret of ours and theirs"
 POOL = IPv6Network("2001:db8:200::/48")
 HOME = IPv6Address("2001:db8:200::10")
 """In the first prefix of the pool."""
+
+
+def row(words: str, bullet: str = "1.2") -> Any:
+    """The row of the table that a test fills."""
+    return pytest.mark.feature(words, peer=STRONGSWAN, role="PDN GW", bullet=bullet)
+
+
+@contextmanager
+def initiator(field: Field, folder: Path, settings: Settings | None = None, **changes: Any) -> Iterator[Charon]:
+    """strongSwan in the UE's place, with the PSK and the connection of ``remote_access``."""
+    with closing(Charon(field.ue, folder, shim=True, settings=settings)) as peer:
+        peer.load_psk(PSK)
+        remote_access(peer, **changes)
+        yield peer
 
 
 def policy(**changes: Any) -> GatewayPolicy:

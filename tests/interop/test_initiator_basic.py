@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from ipaddress import IPv6Address
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -20,7 +19,18 @@ from mn_dsmip.engine.ike.events import (
 )
 from mn_dsmip.wire.ikev2_numbers import CfgAttribute
 from tests.interop.certified import authority, identity
-from tests.interop.initiating import HOME, NAME, PEER, PSK, STRONGSWAN, gateway, remote_access, same_keys, served
+from tests.interop.initiating import (
+    HOME,
+    NAME,
+    PEER,
+    PSK,
+    gateway,
+    initiator,
+    remote_access,
+    row,
+    same_keys,
+    served,
+)
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import HA, UE, Field
 from tests.interop.peers.ours import Responder
@@ -28,18 +38,10 @@ from tests.interop.peers.ours import Responder
 pytestmark = pytest.mark.root
 
 
-def row(words: str) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=STRONGSWAN, role="PDN GW", bullet="1.2")
-
-
 @pytest.fixture
 def charon(meeting: Field, tmp_path: Path) -> Iterator[Charon]:
-    peer = Charon(meeting.ue, tmp_path, shim=True)
-    peer.load_psk(PSK)
-    remote_access(peer, dpd_delay=1)
-    yield peer
-    peer.close()
+    with initiator(meeting, tmp_path, dpd_delay=1) as peer:
+        yield peer
 
 
 @pytest.fixture

@@ -7,13 +7,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from mn_dsmip.engine.ike.events import IkeSaClosed, IkeSaEstablished, IkeSaRekeyed, RekeyFailed, Timers
 from mn_dsmip.engine.ike.responder_session import ResponderSession
-from tests.interop.initiating import PSK, STRONGSWAN, gateway, remote_access, served
+from tests.interop.initiating import gateway, initiator, row, served
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import Field
 from tests.interop.peers.ours import Responder
@@ -23,18 +22,10 @@ ROUNDS = 6
 """The lowest nonce decides who wins: with that many, both do."""
 
 
-def row(words: str) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=STRONGSWAN, role="PDN GW", bullet="1.2")
-
-
 @pytest.fixture
 def charon(meeting: Field, tmp_path: Path) -> Iterator[Charon]:
-    peer = Charon(meeting.ue, tmp_path, shim=True)
-    peer.load_psk(PSK)
-    remote_access(peer)
-    yield peer
-    peer.close()
+    with initiator(meeting, tmp_path) as peer:
+        yield peer
 
 
 @pytest.fixture

@@ -22,7 +22,17 @@ from mn_dsmip.engine.ike.path import KEEPALIVE, NON_ESP_MARKER
 from mn_dsmip.wire.ikev2 import Message
 from mn_dsmip.wire.ikev2_payloads import EncryptedFragment
 from tests.interop.certified import authority, long_chain
-from tests.interop.initiating import NAME, PSK, STRONGSWAN, gateway, policy, remote_access, same_keys, served
+from tests.interop.initiating import (
+    NAME,
+    PSK,
+    gateway,
+    initiator,
+    policy,
+    remote_access,
+    row,
+    same_keys,
+    served,
+)
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import HA_IPV4, PRIVATE_UE, UE, UE_IPV4, Field
 from tests.interop.peers.ours import Responder
@@ -32,17 +42,10 @@ pytestmark = pytest.mark.root
 ELSEWHERE, OTHER_IPV4 = "2001:db8:1::77", "198.18.1.4"
 
 
-def row(words: str) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=STRONGSWAN, role="PDN GW", bullet="1.2")
-
-
 @pytest.fixture
 def charon(meeting: Field, tmp_path: Path) -> Iterator[Charon]:
-    peer = Charon(meeting.ue, tmp_path, shim=True, settings={"fragment_size": 300})
-    peer.load_psk(PSK)
-    yield peer
-    peer.close()
+    with initiator(meeting, tmp_path, {"fragment_size": 300}) as peer:
+        yield peer
 
 
 def fragments(datagrams: list[Any]) -> list[EncryptedFragment]:

@@ -11,22 +11,17 @@ from typing import Any
 
 import pytest
 
+from tests.interop.initiating import row
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import Field
 from tests.interop.peers.ours import Agent
 from tests.interop.serving import CORRESPONDENT, CORRESPONDENT_IPV4, GATEWAY, connect, ping, serve
 
 pytestmark = pytest.mark.root
-STRONGSWAN = "strongSwan 5.9.8"
 REPLACED = "a newer IKE SA of the same subscriber and APN replaces it"
 TWO_APNS = GATEWAY.replace('"2001:db8:200::/48"}', '"2001:db8:200::/48", ims: "2001:db8:300::/48"}')
 OTHER_PORTS = {"port": 1500, "port_nat_t": 4501}
 """For a second daemon in the same namespace."""
-
-
-def row(words: str) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=STRONGSWAN, role="PDN GW", bullet="1.2")
 
 
 @pytest.fixture

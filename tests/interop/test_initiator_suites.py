@@ -16,18 +16,13 @@ from mn_dsmip.wire.ikev2 import Message
 from mn_dsmip.wire.ikev2_numbers import NotifyType
 from mn_dsmip.wire.ikev2_payloads import KeyExchange, Notify
 from tests.engine.test_ike_suites import ESP_SUITES, IKE_SUITES
-from tests.interop.initiating import PSK, STRONGSWAN, gateway, remote_access, same_keys, served
+from tests.interop.initiating import PSK, gateway, remote_access, row, same_keys, served
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import Field
 from tests.interop.responding import suites
 
 pytestmark = pytest.mark.root
 USER: dict[str, Any] = {"remote_ts": ["::/0", "0.0.0.0/0"], "policies": "no"}
-
-
-def row(words: str) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=STRONGSWAN, role="PDN GW", bullet="1.2")
 
 
 @pytest.fixture(scope="module")

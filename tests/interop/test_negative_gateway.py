@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import vici
@@ -20,7 +19,7 @@ from mn_dsmip.engine.base import UdpDatagram
 from mn_dsmip.engine.gateway_policy import Subscription
 from mn_dsmip.engine.ike.events import IkeFailed, IkeSaClosed, IkeSaEstablished
 from mn_dsmip.wire.ikev2 import Message
-from tests.interop.initiating import APN, PEER, PSK, STRONGSWAN, gateway, policy, remote_access, served
+from tests.interop.initiating import APN, PEER, gateway, initiator, policy, remote_access, row, served
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import HA, UE, Field
 from tests.interop.peers.ours import Responder
@@ -30,18 +29,10 @@ pytestmark = pytest.mark.root
 FLOOD = 400
 
 
-def row(words: str) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=STRONGSWAN, role="PDN GW", bullet="4")
-
-
 @pytest.fixture
 def charon(meeting: Field, tmp_path: Path) -> Iterator[Charon]:
-    peer = Charon(meeting.ue, tmp_path, shim=True)
-    peer.load_psk(PSK)
-    remote_access(peer)
-    yield peer
-    peer.close()
+    with initiator(meeting, tmp_path) as peer:
+        yield peer
 
 
 def refusal(ours: Responder, begun: Future[list[str]]) -> IkeFailed:
@@ -57,7 +48,7 @@ def refusal(ours: Responder, begun: Future[list[str]]) -> IkeFailed:
     return ours.of(IkeFailed)[0]
 
 
-@row("wrong PSK")
+@row("wrong PSK", "4")
 def test_wrong_psk(meeting: Field, charon: Charon) -> None:
     failed = refusal(gateway(meeting, policy(psk=b"another secret")), charon.initiate("s2c-user"))
     assert failed.reason == "the peer does not prove that it has the pre-shared key: its AUTH is wrong"
@@ -65,7 +56,7 @@ def test_wrong_psk(meeting: Field, charon: Charon) -> None:
     assert charon.said("received AUTHENTICATION_FAILED notify error")
 
 
-@row("no common suite: the journal names what each side offered")
+@row("no common suite: the journal names what each side offered", "4")
 def test_no_common_suite(meeting: Field, charon: Charon) -> None:
     remote_access(charon, proposals=["aes128-sha256-ecp256"])
     failed = refusal(gateway(meeting), charon.initiate("s2c-user"))
@@ -75,21 +66,21 @@ def test_no_common_suite(meeting: Field, charon: Charon) -> None:
     assert "AES-GCM-16-256/PRF-HMAC-SHA2-256/CURVE25519" in failed.reason
 
 
-@row("APN unknown")
+@row("APN unknown", "4")
 def test_unknown_apn(meeting: Field, charon: Charon) -> None:
     remote_access(charon, remote={"auth": "psk", "id": "nowhere"})
     failed = refusal(gateway(meeting), charon.initiate("s2c-user"))
     assert failed.reason == f"subscriber {PEER} may not use APN nowhere"
 
 
-@row("subscriber barred")
+@row("subscriber barred", "4")
 def test_barred(meeting: Field, charon: Charon) -> None:
     barred = Subscription(Subscriber(PEER, bytes(16), bytes(16)), (APN,), barred=True)
     failed = refusal(gateway(meeting, policy(subscriptions={PEER: barred})), charon.initiate("s2c-user"))
     assert failed.reason == f"subscriber {PEER} is barred"
 
 
-@row("flood of half-open IKE SAs from many addresses and ports: strongSwan still gets in, with a cookie")
+@row("flood of half-open IKE SAs from many addresses and ports: strongSwan still gets in, with a cookie", "4")
 def test_flood(meeting: Field, charon: Charon) -> None:
     end = gateway(meeting, cookie_threshold=16)
     try:
@@ -119,7 +110,7 @@ def flood(meeting: Field, genuine: Message) -> None:
             stranger.sendto(forged.build(), (str(HA), 500))
 
 
-@row("replayed IKE messages, and messages for IKE SAs that are gone: dropped and counted")
+@row("replayed IKE messages, and messages for IKE SAs that are gone: dropped and counted", "4")
 def test_replays(meeting: Field, charon: Charon) -> None:
     end = gateway(meeting)
     try:
@@ -153,7 +144,7 @@ def again(end: Responder, datagrams: list[UdpDatagram]) -> None:
         end.settle()
 
 
-@row("message ids outside the window: dropped and counted")
+@row("message ids outside the window: dropped and counted", "4")
 def test_message_ids(meeting: Field, charon: Charon) -> None:
     end = gateway(meeting)
     try:
@@ -173,7 +164,7 @@ def test_message_ids(meeting: Field, charon: Charon) -> None:
         end.close()
 
 
-@row("strongSwan falls silent: our liveness check ends the session")
+@row("strongSwan falls silent: our liveness check ends the session", "4")
 def test_dead_peer(meeting: Field, charon: Charon) -> None:
     end = gateway(meeting, timers=replace(HURRIED, liveness=0.3))
     try:

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,7 @@ from mn_dsmip.engine.ike.path import NON_ESP_MARKER
 from mn_dsmip.engine.ike.responder_session import ResponderSession
 from mn_dsmip.wire.ikev2 import Message
 from mn_dsmip.wire.ikev2_numbers import Exchange
-from tests.interop.initiating import PSK, STRONGSWAN, gateway, remote_access, same_keys, served
+from tests.interop.initiating import gateway, initiator, row, same_keys, served
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import Field
 from tests.interop.peers.ours import Responder
@@ -32,18 +31,10 @@ CALLS: dict[str, Call] = {
 }
 
 
-def row(words: str) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=STRONGSWAN, role="PDN GW", bullet="4")
-
-
 @pytest.fixture
 def charon(meeting: Field, tmp_path: Path) -> Iterator[Charon]:
-    peer = Charon(meeting.ue, tmp_path, shim=True)
-    peer.load_psk(PSK)
-    remote_access(peer)
-    yield peer
-    peer.close()
+    with initiator(meeting, tmp_path) as peer:
+        yield peer
 
 
 @pytest.fixture
@@ -58,7 +49,7 @@ def of(exchange: Exchange) -> Callable[[UdpDatagram], bool]:
     return lambda datagram: Message.parse(datagram.payload.removeprefix(NON_ESP_MARKER)).exchange == exchange
 
 
-@row("peer that stops answering: after IKE_SA_INIT; the half-open IKE SA is forgotten")
+@row("peer that stops answering: after IKE_SA_INIT; the half-open IKE SA is forgotten", "4")
 def test_silence_after_init(ours: Responder, charon: Charon) -> None:
     ours.drop = of(Exchange.IKE_AUTH)
     begun = charon.initiate("s2c-user", seconds=1)
@@ -69,7 +60,7 @@ def test_silence_after_init(ours: Responder, charon: Charon) -> None:
     assert begun.exception()
 
 
-@row("peer that stops answering: in rekeying of the child SA and of the IKE SA, in a liveness check")
+@row("peer that stops answering: in rekeying of the child SA and of the IKE SA, in a liveness check", "4")
 @pytest.mark.parametrize("what", CALLS)
 def test_silence_when_asked(ours: Responder, charon: Charon, what: str) -> None:
     served(ours, charon)
@@ -87,7 +78,7 @@ def test_silence_when_asked(ours: Responder, charon: Charon, what: str) -> None:
     ours.run(lambda: not ours.engine.sessions, 5)
 
 
-@row("peer that stops answering: to our DELETE; the IKE SA is closed all the same")
+@row("peer that stops answering: to our DELETE; the IKE SA is closed all the same", "4")
 def test_silence_at_the_end(ours: Responder, charon: Charon) -> None:
     served(ours, charon)
     [name] = ours.engine.sessions
@@ -100,7 +91,7 @@ def test_silence_at_the_end(ours: Responder, charon: Charon) -> None:
     assert ours.of(IkeSaClosed)[0].reason == "the test wants it; the peer did not confirm"
 
 
-@row("peer that is slow: our repeated requests and its late answers make one IKE SA and one child SA each")
+@row("peer that is slow: our repeated requests and its late answers make one IKE SA and one child SA each", "4")
 def test_slow_peer(ours: Responder, charon: Charon) -> None:
     served(ours, charon)
     [session] = ours.engine.sessions.values()
