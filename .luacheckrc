@@ -3,8 +3,8 @@
 std = "min"
 max_line_length = 120
 read_globals = {
-  "Address", "Dir", "Dissector", "DissectorTable", "Field", "Listener", "MENU_TOOLS_UNSORTED", "NSTime", "Pref", "Proto",
-  "ProtoExpert", "ProtoField", "TextWindow", "base", "datafile_path", "expert", "frametype", "get_version",
+  "Address", "Column", "Dir", "Dissector", "DissectorTable", "Field", "Listener", "MENU_TOOLS_UNSORTED", "NSTime", "Pref", "Proto",
+  "ProtoExpert", "ProtoField", "TextWindow", "Tvb", "base", "datafile_path", "expert", "frametype", "get_version",
   "gui_enabled", "persconffile_path", "register_menu", "register_postdissector", "report_failure", "set_plugin_info",
   table = { fields = { "unpack" } },
 }

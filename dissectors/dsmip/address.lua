@@ -2,6 +2,7 @@
 -- Octets of a Wireshark `Address`, which offers only its text - and that is a name when names are resolved.
 
 local octets = require("dsmip.octets")
+local quick = require("dsmip.quick")
 
 local address = {}
 
@@ -82,9 +83,11 @@ end
 
 -- The text of Wireshark's `value` without names.
 function address.text(value)
-  local text = tostring(value)
+  local text = quick.text(value)
   return texts[text] or learn(value, text)
 end
+
+-- `address.here`: the Pinfo of the frame that is being dissected, set by whoever leaves addresses to be read later on.
 
 -- Forgets the names of a capture.
 function address.reset()

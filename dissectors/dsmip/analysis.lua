@@ -40,7 +40,8 @@ function analysis.new(facts)
 end
 
 function analysis:restart()
-  self.position, self.number, self.known = 0, 0, self.facts.count -- messages up to `known` may have been gone over
+  self.position, self.number = 0, 0
+  self.known = self.facts.count -- messages up to this one may have been gone over before
   self.run = sessions.new(self.facts)
 end
 
@@ -119,15 +120,10 @@ local function read(run, message, complain)
   end
 end
 
-local function keep_silent() end
-
--- Returns the function that goes over the messages of a capture once, in order, for their sentences alone.
-function analysis.follower()
-  local run = sessions.new(nil)
-  return function(message)
-    READ[message.kind](run, message, keep_silent)
-  end
-end
+-- For those who go over the messages of a capture once, in order, for their sentences: functions by kind, of a run
+-- (`sessions.new(nil)`), a message and `keep_silent`.
+analysis.read = READ
+function analysis.keep_silent() end
 
 -- Goes on to frame `number`; what is written for its messages is then complete as far as it looks back.
 function analysis:advance(number)

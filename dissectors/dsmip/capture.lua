@@ -13,10 +13,13 @@
 local address = require("dsmip.address")
 local discovery = require("dsmip.discovery")
 local payloads = require("dsmip.payloads")
+local quick = require("dsmip.quick")
 local records = require("dsmip.records")
 local safe_call = require("dsmip.safe_call")
 
 local pcall, text_of = pcall, address.text
+local header = payloads.header
+local raw_of, captured_len, reported_len = quick.raw, quick.captured_len, quick.reported_len
 
 local capture = {}
 
@@ -28,6 +31,7 @@ local FIXED = 12 -- octets of BU, BA, BRI and BRA before the options
 -- And where it is: inside how many dissectors that are listened to, inside which ESP, inside which UDP 4191 datagram.
 local found, count, headers, containers = {}, 0, {}, {}
 local depth, esp_spi, outer = 0, nil, nil
+local spare = nil -- an IKE message that nobody needs any more
 
 local function note(message)
   count = count + 1
@@ -37,11 +41,11 @@ end
 -- `enter` functions get how many octets were captured and how many there were; they return what `leave` wants to know.
 local function mobility_header(self, tvb, pinfo, captured, length)
   if captured < FIXED then return end
-  local raw, on_wire = tvb:raw(), length + safe_call.missing
+  local raw, on_wire = raw_of(tvb), length + safe_call.missing
   local message = records.mobility(raw)
   local from_ue = message.from_ue
-  local source, destination = text_of(pinfo.src), text_of(pinfo.dst)
-  local hoa, ha, coa = destination, source, text_of(from_ue and pinfo.net_src or pinfo.net_dst)
+  local source, destination = text_of(quick.src(pinfo)), text_of(quick.dst(pinfo))
+  local hoa, ha, coa = destination, source, text_of((from_ue and quick.net_src or quick.net_dst)(pinfo))
   if from_ue then hoa, ha = source, destination end
   message.hoa, message.ha, message.coa, message.marked = hoa, ha, coa, hoa ~= coa
   message.esp, message.cut = esp_spi, on_wire > captured or nil
@@ -56,7 +60,7 @@ end
 -- What was before: inside ESP another ESP may be.
 local function enter_esp(_, tvb, _, captured)
   local before = esp_spi or false
-  esp_spi = captured >= 8 and tvb:raw(0, 4) or nil
+  esp_spi = captured >= 8 and raw_of(tvb, 0, 4) or nil
   return before, count
 end
 
@@ -64,12 +68,12 @@ local function leave_esp(before, count_before, pinfo)
   local spi = esp_spi
   esp_spi = before or nil
   if not spi or count > count_before then return end
-  local source, near = text_of(pinfo.src), text_of(pinfo.net_src)
+  local source, near = text_of(quick.src(pinfo)), text_of(quick.net_src(pinfo))
   if source ~= near then
     note({ kind = "esp", esp = spi, from_ue = true, hoa = source, coa = near, number = nil, time = nil, session = nil })
     return
   end
-  local destination, far = text_of(pinfo.dst), text_of(pinfo.net_dst)
+  local destination, far = text_of(quick.dst(pinfo)), text_of(quick.net_dst(pinfo))
   if destination == far then return end
   note({ kind = "esp", esp = spi, hoa = destination, coa = far, number = nil, time = nil, session = nil })
 end
@@ -78,25 +82,30 @@ local OPEN = 32 -- octets of an IKE message up to what is encrypted
 
 local function note_ike(self, tvb, pinfo, captured, at)
   if captured < at + payloads.HEADER then return end
-  local raw = captured > at + OPEN and tvb:raw(at, OPEN) or tvb:raw(at)
-  if not payloads.is_encrypted(raw) then raw = tvb:raw(at) end
-  local message = payloads.header(raw, captured - at)
-  if not message then return end
-  if message.exchange == payloads.SA_INIT then message.raw, message.port = raw, pinfo.src_port end
-  if self.at_end then
-    message.pinfo = pinfo -- who reads the message at once may want only one of the addresses
-  else
-    message.source, message.destination = text_of(pinfo.src), text_of(pinfo.dst)
+  local raw = raw_of(tvb, at, captured > at + OPEN and OPEN or -1)
+  local message, whole = header(raw, captured - at, spare)
+  if whole then
+    raw = raw_of(tvb, at)
+    message = header(raw, captured - at, spare)
   end
-  note(message)
+  if not message then return end
+  spare = nil
+  if message.exchange == payloads.SA_INIT then message.raw, message.port = raw, pinfo.src_port end
+  count = count + 1
+  found[count] = message
+  if self.at_end then
+    address.here = pinfo -- who reads the message at once may want only one of the addresses
+  else
+    message.source, message.destination = text_of(quick.src(pinfo)), text_of(quick.dst(pinfo))
+  end
 end
 
 local function enter_ike(self, tvb, pinfo, captured)
-  note_ike(self, tvb, pinfo, captured, 0)
+  return note_ike(self, tvb, pinfo, captured, 0)
 end
 
 local function enter_ike_nat(self, tvb, pinfo, captured)
-  if captured < 4 or tvb:raw(0, 4) ~= NON_ESP_MARKER then return enter_esp(self, tvb, pinfo, captured) end
+  if captured < 4 or raw_of(tvb, 0, 4) ~= NON_ESP_MARKER then return enter_esp(self, tvb, pinfo, captured) end
   note_ike(self, tvb, pinfo, captured, 4)
 end
 
@@ -119,7 +128,7 @@ end
 
 local function enter_4191(self, _, pinfo)
   local before = outer
-  outer = { source = text_of(pinfo.src), destination = text_of(pinfo.dst), source_port = pinfo.src_port,
+  outer = { source = text_of(quick.src(pinfo)), destination = text_of(quick.dst(pinfo)), source_port = pinfo.src_port,
     destination_port = pinfo.dst_port, before = before }
   note_silence(self, pinfo)
   return outer
@@ -130,10 +139,10 @@ local function leave_4191(mine)
 end
 
 local function enter_dns(_, tvb, pinfo)
-  local message = discovery.dns(tvb:raw())
+  local message = discovery.dns(raw_of(tvb))
   if not message then return end
-  message.client = text_of(message.response and pinfo.dst or pinfo.src)
-  message.port = message.response and pinfo.dst_port or pinfo.src_port
+  message.client = text_of((message.response and quick.dst or quick.src)(pinfo))
+  message.port = (message.response and quick.dst_port or quick.src_port)(pinfo)
   note(message)
 end
 
@@ -142,7 +151,7 @@ local function enter_dhcpv6(_, tvb, pinfo, captured, length)
   containers[#containers + 1] = { tvb = tvb, octets = raw, cut = length + safe_call.missing > captured }
   local message = discovery.dhcpv6(raw)
   if not message then return end
-  message.kind, message.client = "dhcpv6", text_of(message.response and pinfo.dst or pinfo.src)
+  message.kind, message.client = "dhcpv6", text_of((message.response and quick.dst or quick.src)(pinfo))
   note(message)
 end
 
@@ -158,30 +167,37 @@ local PLACES = {
   { "udp.port", 547, "dhcpv6_server", enter_dhcpv6 },
 }
 
--- The dissector of one place. ICMP errors quote packets that nobody sends (RFC 4443 3, 792): what those say is not
--- noted. `place.original` and `place.call` are those of the dissector that was there.
-local function listener(self, place, enter, leave)
+-- The dissector of one place, and the function that tells it which dissector was there before. ICMP errors quote
+-- packets that nobody sends (RFC 4443 3, 792): what those say is not noted.
+local function listener(self, enter, leave)
+  local original, call, in_error_pkt
   local call_cut, at_end = safe_call.call, self.at_end
-  return function(tvb, pinfo, tree)
-    local captured, length = tvb:captured_len(), tvb:reported_len()
-    local quoted = pinfo.in_error_pkt
+  local function dissect(tvb, pinfo, tree)
+    local captured, length = captured_len(tvb), reported_len(tvb)
+    if not in_error_pkt then
+      quick.learn(pinfo)
+      in_error_pkt = quick.in_error_pkt
+    end
+    local quoted = in_error_pkt(pinfo)
     local mine, more
     if not quoted then mine, more = enter(self, tvb, pinfo, captured, length) end
     depth = depth + 1
     if captured < length then
-      call_cut(place.original, tvb, pinfo, tree)
+      call_cut(original, tvb, pinfo, tree)
     else
-      pcall(place.call, place.original, tvb, pinfo, tree)
+      pcall(call, original, tvb, pinfo, tree)
     end
     depth = depth - 1
     if leave and not quoted then leave(mine, more, pinfo) end
-    if at_end and depth == 0 then
-      if count > 0 then at_end(found, count, pinfo) end
-      while count > 0 do found[count], count = nil, count - 1 end
-      esp_spi, outer = nil, nil
+    if at_end and count > 0 and depth == 0 then
+      at_end(found, count, pinfo)
+      local first = found[1]
+      if first.kind == "ike" and not first.kept then spare = first end
+      repeat found[count], count = nil, count - 1 until count == 0
     end
     return length
   end
+  return dissect, function(current) original, call = current, current.call end
 end
 
 -- Returns the function that begins (or resumes) to listen at one place.
@@ -189,12 +205,12 @@ local function listen(self, pattern_table, pattern, name, enter, leave)
   local dissectors = DissectorTable.get(pattern_table)
   if not dissectors or not dissectors:get_dissector(pattern) then return function() end end
   local proto = Proto("dsmip_" .. name, "DS-MIPv6: listens to " .. pattern_table .. " " .. pattern)
-  local place = {}
-  proto.dissector = listener(self, place, enter, leave)
+  local dissect, put_before = listener(self, enter, leave)
+  proto.dissector = dissect
   return function()
     local current = dissectors:get_dissector(pattern)
     if not current or tostring(current) == proto.name then return end
-    place.original, place.call = current, current.call
+    put_before(current)
     dissectors:set(pattern, proto)
   end
 end

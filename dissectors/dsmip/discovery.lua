@@ -30,13 +30,6 @@ local function is_home_agent(name)
   return name:find(".ha-apn.", 1, true) or name:find("^_mip6%.")
 end
 
--- The name of a home agent in a question, by the question's octets up to and with the first zero: an APN's (TS
--- 23.003 21) or a service record's (RFC 5026 5.1); nil for other names.
-local home_agent_in = octets.remembering(function(question)
-  local name, at = name_at(question, 0)
-  return name and at == #question and is_home_agent(name) and name or nil
-end)
-
 local function behind_name(message, at)
   for _ = 1, MOST_LABELS do
     local length = u8(message, at)
@@ -62,17 +55,33 @@ local function answers(message, at, count)
   return found
 end
 
+-- What a message asks and answers, by all of it but the identifier: many UEs ask the same. Only questions for home
+-- agents are remembered: an APN's name (TS 23.003 21) or a service record (RFC 5026 5.1).
+local KNOWN, count, MOST = {}, 0, 4096
+
+local function read_dns(text)
+  local lower = text:lower()
+  if not lower:find("ha-apn", 1, true) and not lower:find("_mip6", 1, true) then return nil end
+  local message = "\0\0" .. text
+  if not u16(message, 10) or u16(message, 4) ~= 1 then return nil end
+  local name, at = name_at(message, QUESTION)
+  if not name or not is_home_agent(name) or not u16(message, at + 2) then return nil end
+  local response = u8(message, 2) >= 0x80
+  local dns = { response = response, type = u16(message, at), name = name, rcode = u8(message, 3) % 16 }
+  if response then dns.addresses = answers(message, at + 4, u16(message, 6)) end
+  if count == MOST then KNOWN, count = {}, 0 end
+  KNOWN[text], count = dns, count + 1
+  return dns
+end
+
 -- kind "dns", id, response, type, name, rcode and (in a response) addresses as texts; nil for other DNS.
 function discovery.dns(message)
-  local id1, id2, flags, code, one1, one2, count1, count2 = message:byte(1, 8)
-  local at = message:find("\0", QUESTION + 1, true)
-  if not at or one1 ~= 0 or one2 ~= 1 or at + 4 > #message then return nil end
-  local name = home_agent_in(message:sub(QUESTION + 1, at))
-  if not name then return nil end
-  local response = flags >= 0x80
-  return { kind = "dns", id = id1 * 256 + id2, response = response, type = u16(message, at), name = name,
-    rcode = code % 16, addresses = response and answers(message, at + 4, count1 * 256 + count2) or nil,
-    client = nil, port = nil, session = nil, step = nil, number = nil, time = nil }
+  local text = message:sub(3)
+  local known = KNOWN[text] or read_dns(text)
+  if not known then return nil end
+  return { kind = "dns", id = u16(message, 0), response = known.response, type = known.type, name = known.name,
+    rcode = known.rcode, addresses = known.addresses, client = nil, port = nil, session = nil, step = nil, number = nil,
+    time = nil }
 end
 
 -- DHCPv6 options that name a home network or home agent, and where options of theirs are (RFC 6610 3).

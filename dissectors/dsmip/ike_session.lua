@@ -5,47 +5,63 @@
 local address = require("dsmip.address")
 local octets = require("dsmip.octets")
 local payloads = require("dsmip.payloads")
+local quick = require("dsmip.quick")
 local sessions = require("dsmip.sessions")
 local steps = require("dsmip.steps")
 
 local ike = {}
 
+local SA_INIT, INFORMATIONAL = payloads.SA_INIT, payloads.INFORMATIONAL
 local REPLY = 2 -- CFG type (RFC 7296 3.15)
 local EAP_FAILURE = 4 -- RFC 3748 4
 local IMPATIENCE = 0.5 -- seconds after which an unanswered attempt counts as given up when another begins
 
 -- Texts of a message's addresses, which in the frame that is being dissected may still be Wireshark's alone.
 local function source_of(message)
-  return message.source or address.text(message.pinfo.src)
+  return message.source or address.text(quick.src(address.here))
 end
 
 local function destination_of(message)
-  return message.destination or address.text(message.pinfo.dst)
+  return message.destination or address.text(quick.dst(address.here))
 end
 
-local REMEMBERED = 8 -- requests of an IKE SA and side: twice the window that anybody uses (RFC 7296 2.3)
+local REMEMBERED = 16 -- requests of an IKE SA, and as many before: more than any window (RFC 7296 2.3)
 
--- Requests of an SA are kept by message id and by who asked, whatever direction this has.
-local function request_key(message)
-  return 2 * message.id + (message.initiator ~= message.response and 1 or 0)
+local function check_order(sa, message, complain)
+  if message.exchange == payloads.AUTH then
+    local last = sa.asked
+    if last and last.exchange == SA_INIT and not last.answer then
+      complain(message, "order", "IKE_AUTH while IKE_SA_INIT is unanswered (RFC 7296 1.2)")
+    end
+  elseif message.exchange == payloads.CREATE_CHILD_SA and message.inner and sa.opened and not sa.authenticated then
+    complain(message, "order", "CREATE_CHILD_SA before IKE_AUTH is complete (RFC 7296 1.2, TS 24.303 5.1.2.2)")
+  end
 end
 
-local function same_request(earlier, message)
-  return message.exchange ~= payloads.SA_INIT or earlier.raw == message.raw
+-- Requests of an SA are kept by message id and by who asked, whatever direction this has; old ones are forgotten.
+local function remember(sa, key, message)
+  local count = sa.count + 1
+  if count > REMEMBERED then
+    sa.older, sa.requests, count = sa.requests, {}, 1
+  end
+  sa.requests[key], sa.count, sa.asked, message.kept = message, count, message, true
 end
 
--- Finds the request that `message` answers or repeats.
-local function pair(run, sa, message)
-  local key = request_key(message)
-  local asked = sa.requests[key]
-  if message.response then
+-- Finds the request that `message` answers or repeats; a request is what is asked last.
+local function pair(run, sa, message, complain)
+  local key, response = message.id, message.response
+  if message.initiator == response then key = key .. "r" end
+  local asked = sa.requests[key] or sa.older and sa.older[key]
+  if response then
     if asked then sessions.answer(run, asked, message) end
     return asked
   end
-  if asked and same_request(asked, message) then
-    message.again = asked.number
+  local exchange = message.exchange
+  if asked and (exchange ~= SA_INIT or asked.raw == message.raw) then
+    message.again, sa.asked = asked.number, asked
   else
-    sa.requests[key], sa.requests[key - 2 * REMEMBERED] = message, nil
+    if exchange ~= INFORMATIONAL then check_order(sa, message, complain) end
+    remember(sa, key, message)
   end
   return nil
 end
@@ -67,12 +83,15 @@ local function session_of_attempt(run, message)
   return session, key
 end
 
--- The IKE SA of `message`, made when it is new to us.
-local function sa_of(run, message)
-  local sa = run.sas[message.spi_i]
-  if sa then return sa end
-  sa = { session = nil, requests = {}, asked = nil, opened = nil, authenticated = nil }
-  if message.exchange == payloads.SA_INIT and not message.response then
+-- A table with room for the first requests of an SA.
+local function room()
+  return { ["\0\0\0\0"] = nil, ["\0\0\0\1"] = nil, ["\0\0\0\2"] = nil, ["\0\0\0\3"] = nil, ["\0\0\0\4"] = nil }
+end
+
+-- The IKE SA of `message`, which is new to us.
+local function new_sa(run, message)
+  local sa = { session = nil, requests = room(), count = 0, asked = nil, opened = nil, older = nil }
+  if message.exchange == SA_INIT and not message.response then
     local key
     sa.session, key = session_of_attempt(run, message)
     sa.session.ended, sa.session.deleted = nil, nil -- a redirected UE begins anew (RFC 5685 3)
@@ -134,7 +153,8 @@ local function another_child(run, session, sa, message, asked)
   elseif chain.ike_spi and asked and asked.inner and asked.inner.ike_spi then
     sa.replaced = true
     local new = asked.inner.ike_spi
-    run.sas[new] = run.sas[new] or { session = session, requests = {}, reversed = not ue_asked, authenticated = true }
+    run.sas[new] = run.sas[new]
+      or { session = session, requests = {}, count = 0, reversed = not ue_asked, authenticated = true }
   end
   child(run, session, message, asked, ue_asked)
 end
@@ -159,22 +179,20 @@ local function informational(run, session, sa, message, asked)
 end
 
 local READ = {
-  [payloads.SA_INIT] = function(_, _, _, message) message.step = steps.INIT end,
+  [SA_INIT] = function(_, _, _, message) message.step = steps.INIT end,
   [payloads.AUTH] = authentication,
   [payloads.CREATE_CHILD_SA] = another_child,
-  [payloads.INFORMATIONAL] = informational,
+  [INFORMATIONAL] = informational,
 }
 
-local function refused(run, session, sa, message, complain)
-  local chain = message.inner or message.clear
-  if not chain then return end
+local function judge(run, session, sa, message, chain, complain)
   if chain.eap == EAP_FAILURE then
     sa.failed = true
     complain(message, "eap.failure", "EAP Failure: the network did not accept the UE (RFC 3748 4.2)")
   end
   local name = payloads.error_of(chain)
   if name then
-    if message.exchange ~= payloads.INFORMATIONAL and name ~= "INVALID_KE_PAYLOAD" then sa.failed = true end
+    if message.exchange ~= INFORMATIONAL and name ~= "INVALID_KE_PAYLOAD" then sa.failed = true end
     complain(message, "ike.error", ("%s (RFC 7296 3.10.1)"):format(name))
   end
   if chain.redirect then
@@ -185,31 +203,24 @@ local function refused(run, session, sa, message, complain)
   end
 end
 
-local function check_order(sa, message, complain)
-  if message.response or message.again then return end
-  if message.exchange == payloads.AUTH and sa.asked and sa.asked.exchange == payloads.SA_INIT
-    and not sa.asked.answer then
-    complain(message, "order", "IKE_AUTH while IKE_SA_INIT is unanswered (RFC 7296 1.2)")
-  elseif message.exchange == payloads.CREATE_CHILD_SA and message.inner and sa.opened and not sa.authenticated then
-    complain(message, "order", "CREATE_CHILD_SA before IKE_AUTH is complete (RFC 7296 1.2, TS 24.303 5.1.2.2)")
-  end
-end
-
 function ike.read(run, message, complain)
-  local sa = sa_of(run, message)
+  local sa = run.sas[message.spi_i] or new_sa(run, message)
   local session = sa.session
-  message.session, message.from_ue = session, message.initiator ~= (sa.reversed or false)
-  local asked = pair(run, sa, message)
-  check_order(sa, message, complain)
-  if not message.response then sa.asked = sa.requests[request_key(message)] end
-  if message.exchange == payloads.SA_INIT then sa.opened = true end
-  if message.from_ue then
-    sessions.use_addresses(run, session, source_of(message), session.ha or destination_of(message))
-  else
-    sessions.use_addresses(run, session, destination_of(message), session.ha or source_of(message))
+  local from_ue = message.initiator ~= (sa.reversed or false)
+  message.session, message.from_ue = session, from_ue
+  local asked = pair(run, sa, message, complain)
+  local exchange = message.exchange
+  if exchange == SA_INIT then sa.opened = true end
+  -- It is the UE that moves; the home agent follows.
+  if from_ue then
+    local ue = source_of(message)
+    if ue ~= session.peer or not session.ike then sessions.use_addresses(run, session, ue, destination_of(message)) end
+  elseif not session.ike then
+    sessions.use_addresses(run, session, destination_of(message), source_of(message))
   end
-  READ[message.exchange](run, session, sa, message, asked)
-  refused(run, session, sa, message, complain)
+  READ[exchange](run, session, sa, message, asked)
+  local chain = message.inner or message.clear
+  if chain then judge(run, session, sa, message, chain, complain) end
 end
 
 return ike

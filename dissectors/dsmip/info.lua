@@ -11,18 +11,20 @@ local info = {}
 
 local IPV4_HOA, IPV4_ACK = 29, 30
 
+local ipv4_text = octets.remembering(octets.ipv4)
+
 local function ipv4_at(message, kind)
   local at = message.options[kind]
   local bytes = at and octets.take(message.raw, at + 4, 4)
-  return bytes and octets.ipv4(bytes)
+  return bytes and ipv4_text(bytes)
 end
 
 local function binding_update(message)
-  local words = ("BU → %s HoA %s"):format(message.ha, message.hoa)
-  if message.lifetime == 0 then
-    words = words .. (message.step == steps.HANDOVER and ", returns home" or ", deregisters")
+  local words = "BU → " .. message.ha .. " HoA " .. message.hoa
+  if message.lifetime > 0 then
+    words = words .. ", CoA " .. message.coa .. ", lifetime " .. message.lifetime .. " s"
   else
-    words = ("%s, CoA %s, lifetime %d s"):format(words, message.coa, message.lifetime)
+    words = words .. (message.step == steps.HANDOVER and ", returns home" or ", deregisters")
   end
   local ipv4 = ipv4_at(message, IPV4_HOA)
   if not ipv4 then return words end
@@ -33,10 +35,10 @@ local function binding_acknowledgement(message)
   if message.status >= 128 then
     return ("BA: refused, %s (%d)"):format(corrections.name(corrections.binding_status, message.status), message.status)
   end
-  local words = message.lifetime > 0 and ("BA: accepted, lifetime %d s"):format(message.lifetime)
+  local words = message.lifetime > 0 and "BA: accepted, lifetime " .. message.lifetime .. " s"
     or "BA: deregistration accepted"
   local at = message.options[IPV4_ACK]
-  local status, ipv4 = at and octets.u8(message.raw, at + 2), ipv4_at(message, IPV4_ACK)
+  local status, ipv4 = at and octets.u8(message.raw, at + 2), at and ipv4_at(message, IPV4_ACK)
   if not status or not ipv4 then return words end
   if status >= 128 then return words .. ", no IPv4: " .. corrections.name(corrections.ipv4_status, status) end
   return words .. ", IPv4 " .. ipv4
@@ -59,17 +61,29 @@ local function unnamed(message) return message.name end
 
 local EAP = { "request", "response", "Success", "Failure" }
 
-local function inside_words(chain, words)
-  if chain.idi then words[#words + 1] = chain.idi end
-  if chain.idr and chain.idi then words[#words + 1] = "APN " .. chain.idr end
-  if chain.eap then words[#words + 1] = "EAP " .. (EAP[chain.eap] or chain.eap) end
-  if chain.prefix then
-    words[#words + 1] = ("home prefix %s/%d"):format(octets.ipv6(chain.prefix), chain.prefix_length)
-  elseif chain.asks_prefix then
-    words[#words + 1] = "asks for a home prefix"
+local function prefix_words(chain)
+  return ("home prefix %s/%d"):format(octets.ipv6(chain.prefix), chain.prefix_length)
+end
+
+-- What a chain of payloads says: a list of what there may be, in order; nil or false: not this one.
+local function inside_words(chain, hoa)
+  local eap, deletes, failure = chain.eap, chain.delete, chain.error
+  return chain.idi, chain.idr and chain.idi and "APN " .. chain.idr, eap and "EAP " .. (EAP[eap] or eap),
+    chain.prefix and prefix_words(chain) or chain.asks_prefix and "asks for a home prefix",
+    deletes and (deletes == "ike" and "deletes the IKE SA" or "deletes child SAs"),
+    failure and payloads.error_of(chain), chain.cookie and "cookie", chain.redirect and "redirect",
+    chain.rekey and "rekeying", chain.mh and hoa and #hoa == 16 and "SA for HoA " .. octets.ipv6(hoa)
+end
+
+local WORDS_OF_CHAIN = 10
+
+local function join(name, ...)
+  local text, between = name, ": "
+  for i = 1, WORDS_OF_CHAIN do
+    local word = select(i, ...)
+    if word then text, between = text .. between .. word, ", " end
   end
-  if chain.delete == "ike" then words[#words + 1] = "deletes the IKE SA" end
-  if chain.delete == "esp" then words[#words + 1] = "deletes child SAs" end
+  return text
 end
 
 -- The names of requests and responses by exchange, and with "encrypted".
@@ -87,17 +101,9 @@ local function exchange(message)
   end
   local name = (message.response and RESPONSES or REQUESTS)[message.exchange]
   if not next(chain) then return name end
-  local words = {}
-  inside_words(chain, words)
-  local failure = payloads.error_of(chain)
-  if failure then words[#words + 1] = failure end
-  if chain.cookie then words[#words + 1] = "cookie" end
-  if chain.redirect then words[#words + 1] = "redirect" end
-  if chain.rekey then words[#words + 1] = "rekeying" end
   local hoa = chain.ts_r
   if message.from_ue ~= message.response then hoa = chain.ts_i end
-  if chain.mh and hoa and #hoa == 16 then words[#words + 1] = "SA for HoA " .. octets.ipv6(hoa) end
-  return #words > 0 and name .. ": " .. table.concat(words, ", ") or name
+  return join(name, inside_words(chain, hoa))
 end
 
 local function dns(message)
@@ -128,8 +134,24 @@ end
 local WHERE = {}
 for step = 1, steps.COUNT do WHERE[step] = (" | S2c step %d/%d: "):format(step, steps.COUNT) end
 
+-- Sentences of what stays closed, by step (0: none), then by exchange and direction.
+local CLOSED = {}
+
+local function closed(message)
+  local known, key = CLOSED[message.step or 0], message.response and -message.exchange or message.exchange
+  local text = known[key]
+  if not text then
+    text = (WHERE[message.step] or " | S2c: ") .. exchange(message)
+    known[key] = text
+  end
+  return text
+end
+
+for step = 0, steps.COUNT do CLOSED[step] = {} end
+
 -- The sentence for the end of the Info column.
 function info.sentence(message)
+  if message.inside and not message.inner and not message.again then return closed(message) end
   local text = (WHERE[message.step] or " | S2c: ") .. WORDS[message.kind](message)
   if message.again then return ("%s (again, frame %d)"):format(text, message.again) end
   return text

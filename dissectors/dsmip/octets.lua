@@ -47,32 +47,21 @@ function octets.ipv4(bytes)
   return ("%d.%d.%d.%d"):format(bytes:byte(1, 4))
 end
 
--- Where the longest run of at least two zero groups starts and how long it is (RFC 5952 4.2).
-local function longest_zeros(groups)
-  local best, best_length, start = nil, 1, nil
-  for i = 1, 9 do
-    if groups[i] == 0 then
-      start = start or i
-    elseif start then
-      if i - start > best_length then best, best_length = start, i - start end
-      start = nil
-    end
-  end
-  return best, best_length
-end
-
-local function join(groups, first, last)
-  local words = {}
-  for i = first, last do words[#words + 1] = ("%x"):format(groups[i]) end
-  return table.concat(words, ":")
-end
+-- RFC 5952 4.2: the first of the longest runs of at least two zero groups is left out.
+local GROUPS = ("%x:"):rep(7) .. "%x"
+local ZEROS = {} -- "0:0:0", longest first
+for count = 8, 2, -1 do ZEROS[#ZEROS + 1] = (":0"):rep(count):sub(2) end
 
 local function write_ipv6(bytes)
-  local groups = {}
-  for i = 0, 7 do groups[i + 1] = octets.u16(bytes, 2 * i) end
-  local zeros, count = longest_zeros(groups)
-  if not zeros then return join(groups, 1, 8) end
-  return join(groups, 1, zeros - 1) .. "::" .. join(groups, zeros + count, 8)
+  local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p = bytes:byte(1, 16)
+  local text = GROUPS:format(a * 256 + b, c * 256 + d, e * 256 + f, g * 256 + h, i * 256 + j, k * 256 + l,
+    m * 256 + n, o * 256 + p)
+  local bounded = ":" .. text .. ":"
+  for _, zeros in ipairs(ZEROS) do
+    local first, last = bounded:find(":" .. zeros .. ":", 1, true)
+    if first then return bounded:sub(2, first - 1) .. "::" .. text:sub(last) end
+  end
+  return text
 end
 
 local REMEMBERED = 4096

@@ -2,8 +2,9 @@
 -- Reads IKEv2 headers and payload chains out of octets (RFC 7296 3), as far as a session is told by them. No Wireshark
 -- in here. Thousands of these are read a second: few tables, and several octets at a time.
 --
---   payloads.header(octets, captured) -> message or nil; of a message that is_encrypted(octets) the first 32 octets are
---     enough, `captured` counts all of them: kind "ike", spi_i, exchange, id, initiator, response; `inside`: type of
+--   payloads.header(octets, captured, into) -> message or nil; `captured` counts the octets that there are, 32 may be
+--     enough, else nil and true are returned; `into`: a message not needed any more, to be used again. It has kind
+--     "ike", spi_i, exchange, id (octets), initiator, response; `inside`: type of
 --     the first payload in SK (nil: no SK), `clear`: chain of what is in clear when nothing is encrypted
 --   payloads.chain(octets, first, at, last) -> chain: idi, idr, proof (AUTH is there), cfg (type), prefix,
 --     prefix_length, lifetime, asks_prefix, eap (code), ts_i, ts_r (octets of the first single address), mh (a selector
@@ -117,7 +118,7 @@ local READERS = {
 }
 
 function payloads.chain(message, first, at, last)
-  local chain, kind, inside = {}, first, nil
+  local chain, kind, inside = { eap = nil, esp_spi = nil, mh = nil, ts_i = nil, ts_r = nil }, first, nil
   while kind ~= 0 do
     local following, _, high, low = byte(message, at + 1, at + 4)
     local behind = low and at + high * 256 + low
@@ -139,29 +140,56 @@ end
 
 local MAJOR = 0x10 -- of the version, in its upper half
 
--- Whether what follows the header is encrypted, as all but IKE_SA_INIT ought to be.
-function payloads.is_encrypted(raw)
-  return byte(raw, 17) == SK
+-- What octets 17 to 20 of a header say: {exchange, initiator, response, whether SK is the first payload}; false when it
+-- is none of IKEv2's.
+local function open_header(head)
+  local first, version, exchange, flags = byte(head, 1, 4)
+  if not flags or version < 2 * MAJOR or version >= 3 * MAJOR then return false end
+  if exchange < payloads.SA_INIT or exchange > payloads.INFORMATIONAL then return false end
+  return { exchange, flags % (2 * INITIATOR) >= INITIATOR, flags % (2 * RESPONSE) >= RESPONSE, first == SK }
 end
 
-function payloads.header(raw, captured)
-  local first, version, exchange, flags, id1, id2, id3, id4, a, b, c, d, following, _, high, low = byte(raw, 17, 32)
-  if not d or version < 2 * MAJOR or version >= 3 * MAJOR then return nil end
+local HEADS, heads, MOST_HEADS = {}, 0, 4096
+
+local function learn(head)
+  if heads == MOST_HEADS then HEADS, heads = {}, 0 end
+  local known = open_header(head)
+  HEADS[head], heads = known, heads + 1
+  return known
+end
+
+-- What is in clear of a message: chain and the type of the first payload in SK.
+local function open_payloads(raw)
+  local a, b, c, d = byte(raw, 25, 28)
   local length = ((a * 256 + b) * 256 + c) * 256 + d
-  if exchange < payloads.SA_INIT or exchange > payloads.INFORMATIONAL or length < HEADER then return nil end
-  if captured < length then length = captured end
+  if length < HEADER then return nil end
+  local chain, inside = payloads.chain(raw, byte(raw, 17), HEADER, length < #raw and length or #raw)
+  return not inside and chain or nil, inside
+end
+
+function payloads.header(raw, captured, into)
+  local head = sub(raw, 17, 20)
+  local known = HEADS[head]
+  if known == nil then known = learn(head) end
+  if not known or captured < HEADER then return nil end
   local clear, inside
-  if first == SK and low and high * 256 + low >= 4 and HEADER + high * 256 + low <= length then
-    inside = following
+  if known[4] and captured >= HEADER + 4 then
+    inside = byte(raw, 29)
+  elseif #raw < captured then
+    return nil, true
   else
-    clear, inside = payloads.chain(raw, first, HEADER, length)
-    if inside then clear = nil end
+    clear, inside = open_payloads(raw)
+  end
+  if into then
+    into.spi_i, into.exchange, into.id = sub(raw, 1, 8), known[1], sub(raw, 21, 24)
+    into.initiator, into.response, into.inside, into.clear = known[2], known[3], inside, clear
+    into.again, into.inner, into.raw, into.step = nil, nil, nil, nil
+    return into
   end
   return {
-    kind = "ike", spi_i = sub(raw, 1, 8), exchange = exchange, id = ((id1 * 256 + id2) * 256 + id3) * 256 + id4,
-    initiator = flags % (2 * INITIATOR) >= INITIATOR, response = flags % (2 * RESPONSE) >= RESPONSE, inside = inside,
-    clear = clear, inner = nil, source = nil, destination = nil, session = nil, step = nil, from_ue = nil, number = nil,
-    time = nil, pinfo = nil,
+    kind = "ike", spi_i = sub(raw, 1, 8), exchange = known[1], id = sub(raw, 21, 24), initiator = known[2],
+    response = known[3], inside = inside, clear = clear,
+    session = nil, step = nil, from_ue = nil, number = nil, time = nil, -- as many as there will be
   }
 end
 

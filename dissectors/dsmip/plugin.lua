@@ -9,6 +9,8 @@ local info = require("dsmip.info")
 local keys = require("dsmip.keys")
 local mobility = require("dsmip.mobility")
 local payloads = require("dsmip.payloads")
+local quick = require("dsmip.quick")
+local sessions = require("dsmip.sessions")
 local show = require("dsmip.show")
 local wanted = require("dsmip.wanted")
 
@@ -126,26 +128,29 @@ end
 -- Writes sentences into the Info column and nothing else: the messages of a capture that is read once, from start to
 -- end, need not be kept, and frames without any are not looked at.
 local function register_for_words(ctx, state)
-  local follow
+  local read, complain, with_keys = analysis.read, analysis.keep_silent, state.with_keys
+  local sentence, append = info.sentence, quick.append
+  local run, words, number_of, time_of, column_of
   local listening
   listening = capture.start(function() return { highest = 0 } end, function(messages, count, pinfo)
-    if not state.words then return end
-    local number, time = pinfo.number, pinfo.abs_ts
-    listening.facts.highest = number
-    for i = 1, count do
-      local message = messages[i]
-      message.number, message.time = number, time
-      if i == 1 then message.inner = decrypted(state, message) end
-      follow(message)
-      message.pinfo = nil
-    end
+    if not words then return end
+    if not number_of then number_of, time_of, column_of = quick.number, quick.abs_ts, quick.info end
+    local number, time = number_of(pinfo), time_of(pinfo)
     local message = messages[1]
+    message.number, message.time = number, time
+    if with_keys then message.inner = decrypted(state, message) end
+    read[message.kind](run, message, complain)
+    for i = 2, count do
+      local another = messages[i]
+      another.number, another.time = number, time
+      read[another.kind](run, another, complain)
+    end
     if not message.session then message = messages[2] end
-    if message and message.session then pinfo.cols.info:append(info.sentence(message)) end
+    if message and message.session then append(column_of(pinfo), sentence(message)) end
   end)
   function ctx.proto.init()
     listening.reset()
-    follow = analysis.follower()
+    run, words = sessions.new(nil), ctx.proto.prefs.info
   end
   function ctx.proto.dissector() end
 end

@@ -11,7 +11,7 @@ local sessions = {}
 -- What one walk over the capture knows; see `analysis`.
 function sessions.new(facts)
   return {
-    facts = facts, list = {}, queries = {}, nat = {},
+    facts = facts, list = {}, count = 0, queries = {}, nat = {},
     sas = {}, attempts = {}, redirected = {}, -- IKE: by SPI of the initiator; by addresses
     waiting = {}, unplaced = {}, -- discovered, no IKE yet: lists by client address; those of DHCPv6
     by_hoa = {}, homes = {}, bindings = {}, by_prefix = {}, children = {}, -- by text (homes: IPv4 too), octets, SPI
@@ -20,40 +20,52 @@ function sessions.new(facts)
 end
 
 function sessions.create(run, message)
-  local session = { number = #run.list + 1, start = message.time, first = message.number, last = message.number,
-    offered = {}, asked = {}, repeats = 0, phase = "discovery" }
+  run.count = run.count + 1
+  local session = { number = run.count, start = message.time, first = message.number, last = message.number,
+    offered = {}, asked = {}, repeats = 0, phase = "discovery", ike = nil, ha = nil, peer = nil, coa = nil,
+    first_coa = nil, ue = nil, hoa = nil, first_hoa = nil, bound = nil } -- named so that there is room for them
   run.list[session.number] = session
   return session
 end
 
--- Pools: sets of sessions that count themselves.
+-- Pools: a session, or a set of several that counts itself as `pool`.
 local function put(pools, key, session)
   local pool = pools[key]
-  if not pool then
-    pool = { count = 0, set = {} }
+  if not pool or pool == session then
+    pools[key] = session
+    return
+  end
+  if not pool.pool then
+    pool = { pool = 1, set = { [pool] = true } }
     pools[key] = pool
   end
-  if not pool.set[session] then pool.set[session], pool.count = true, pool.count + 1 end
+  if not pool.set[session] then pool.set[session], pool.pool = true, pool.pool + 1 end
 end
 
 local function take_out(pools, key, session)
   local pool = key and pools[key]
-  if pool and pool.set[session] then pool.set[session], pool.count = nil, pool.count - 1 end
+  if pool == session then
+    pools[key] = nil
+  elseif pool and pool.pool and pool.set[session] then
+    pool.set[session], pool.pool = nil, pool.pool - 1
+    if pool.pool == 1 then pools[key] = next(pool.set) end
+  end
 end
 
 local function only_one(pools, key)
   local pool = pools[key]
-  return pool and pool.count == 1 and next(pool.set) or nil
+  return pool and not pool.pool and pool or nil
 end
 
 -- Marks `message` as the answer to `request`, or as the repetition of the answer.
 function sessions.answer(run, request, message)
-  message.request = request.number
+  local facts = run.facts
+  if facts then message.request = request.number end
   if request.answer then
     message.again = request.answer
   else
     request.answer = message.number
-    if run.facts then run.facts.answered_in[request.index] = message.number end
+    if facts then facts.answered_in[request.index] = message.number end
   end
 end
 
