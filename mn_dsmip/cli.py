@@ -33,7 +33,7 @@ examples:
   sudo make demo                                  a UE bootstraps in Mininet, and its trace is judged
   sudo mn --custom $(mn-dsmip topo s2c) --topo s2c --switch lxbr --controller none
                                                   the same network, with a prompt
-  mn-dsmip init bench                             sample configurations, subscriber store, demo CA
+  mn-dsmip init lab                               sample configurations, subscriber store, demo CA
   sudo mn-dsmip gateway bench/gateway.yaml        one gateway, in the foreground, in this network namespace
   mn-dsmip status --socket bench/state/ue/control.sock
   mn-dsmip check runs/latest                      judge a run's capture

@@ -43,7 +43,7 @@ def test_help_names_every_command_and_gives_examples(capsys: pytest.CaptureFixtu
     assert (status, err) == (0, "")
     for command in COMMANDS:
         assert f"\n    {command}" in out
-    assert "sudo make demo" in out and "mn-dsmip init bench" in out
+    assert "sudo make demo" in out and "mn-dsmip init lab" in out
 
 
 @pytest.mark.parametrize("command", COMMANDS)

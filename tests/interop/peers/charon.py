@@ -54,7 +54,7 @@ class Charon:
         self.namespace, self.name = namespace, name
         self._folder = folder / name
         self._folder.mkdir(parents=True)
-        self._socket = self._folder / "vici"
+        self.socket = self._folder / "vici"
         self._log = self._folder / "log"
         self._pool = ThreadPoolExecutor(8, thread_name_prefix=name)
         environment = dict(os.environ, STRONGSWAN_CONF=str(self._folder / "strongswan.conf"))
@@ -66,7 +66,7 @@ class Charon:
             self.process = subprocess.Popen(
                 [DAEMON], env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=subprocess.STDOUT
             )
-        self._await(lambda: self._socket.exists() and self._answers(), "no answer on its socket")
+        self._await(lambda: self.socket.exists() and self._answers(), "no answer on its socket")
 
     def _configuration(self, kernel: str, settings: Settings, quiet: bool) -> str:
         levels: Settings = {"default": 1, "ike": 4, "chd": 4, "cfg": 2, "enc": 1, "knl": 1, "esp": 1, "net": 1}
@@ -76,7 +76,7 @@ class Charon:
             "retransmit_tries": 3,
             "retransmit_timeout": 1.0,
             "plugins": {
-                "vici": {"socket": f"unix://{self._socket}"},
+                "vici": {"socket": f"unix://{self.socket}"},
                 "kernel-libipsec": {"allow_peer_ts": "yes"},
                 # its own packets carry a mark, so that its routes for user traffic leave them alone
                 # with the shim no SA follows an SPI: once the kernel forgets that, the child SA counts as expired
@@ -107,7 +107,7 @@ class Charon:
     def session(self) -> Iterator[vici.Session]:
         """A VICI session of one's own; a long command blocks only its own."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-            connection.connect(str(self._socket))  # before there is a time limit: it waits while the queue is full
+            connection.connect(str(self.socket))  # before there is a time limit: it waits while the queue is full
             connection.settimeout(PATIENCE * 3)
             yield vici.Session(connection)
 
