@@ -34,8 +34,8 @@ examples:
   sudo mn --custom $(mn-dsmip topo s2c) --topo s2c --switch lxbr --controller none
                                                   the same network, with a prompt
   mn-dsmip init lab                               sample configurations, subscriber store, demo CA
-  sudo mn-dsmip gateway bench/gateway.yaml        one gateway, in the foreground, in this network namespace
-  mn-dsmip status --socket bench/state/ue/control.sock
+  sudo mn-dsmip gateway lab/gateway.yaml          one gateway, in the foreground, in this network namespace
+  mn-dsmip status --socket lab/state/ue/control.sock
   mn-dsmip check runs/latest                      judge a run's capture
   mn-dsmip report runs/latest -o report.html      show it to somebody
 """
