@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,3 +54,33 @@ def test_user_traffic(meeting: Field, gateway: Agent, charon: Charon) -> None:
     charon.terminate(ike="s2c").result()
     gateway.await_entry("ike_sa_closed")
     assert gateway.ask("status")["protected_user_planes"] == 0
+
+
+@pytest.mark.feature(
+    "no packet is lost while strongSwan rekeys the child SA and the IKE SA",
+    peer=STRONGSWAN,
+    role="PDN GW",
+    bullet="1.2",
+)
+def test_rekeying_loses_nothing(meeting: Field, gateway: Agent, charon: Charon) -> None:
+    charon.initiate("user").result()
+    (sa,) = charon.sas()
+    home = max(sa["local-vips"], key=len)
+    with meeting.ue:
+        echoes = subprocess.Popen(
+            ["ping", "-n", "-c", "100", "-i", "0.02", "-W", "5", "-I", home, CORRESPONDENT],
+            stdout=subprocess.PIPE, text=True,
+        )  # fmt: skip
+    try:
+        for number in (2, 3, 4):
+            charon.rekey(child="user").result()
+            charon.await_log(rf"CHILD_SA user\{{{number}\}} established")
+            gateway.await_entry("child_sa_closed", number - 1)
+        charon.rekey(ike="s2c").result()
+        gateway.await_entry("ike_sa_rekeyed")
+        assert echoes.poll() is None, "the echoes went on all the time"
+        said, _ = echoes.communicate(timeout=20)
+    finally:
+        echoes.kill()
+        echoes.wait()
+    assert "100 packets transmitted, 100 received" in said, said
