@@ -229,9 +229,43 @@ class Session:
         answer = self.answers[before.frame]
         if answer is None or answer.frame > after.frame:
             return bool(before.number("lifetime")) == bool(after.number("lifetime"))
-        patience = 2 * min(FIRST_REGISTRATION * 2 ** (len(group) - 1), MAX_BINDACK_TIMEOUT)
-        soon = after.time - before.time <= patience
+        soon = after.time - before.time <= 2 * min(self._wait(group), MAX_BINDACK_TIMEOUT)
         return soon and all(before.get(name) == after.get(name) for name in before.fields if name not in NUMBERS)
+
+    def _wait(self, group: list[Message]) -> float:
+        """Seconds until the UE sends once more what it sent that often, at least (RFC 6275 11.8).
+
+        Before its first registration is answered, updates that no capture shows count by the time that they took: each
+        wait is as long as all before it, and the first one more. And nothing extends a binding that has ended.
+        """
+        last = group[-1]
+        if not last.number("lifetime"):
+            return MAX_BINDACK_TIMEOUT
+        wait = FIRST_REGISTRATION * 2 ** (len(group) - 1)
+        if group[0].frame <= self._first_accepted.get(last.get("home_address"), 0):
+            wait = max(wait, FIRST_REGISTRATION + last.time - self._secured.get(group[0].frame, last.time))
+        return float(wait)
+
+    @cached_property
+    def _first_accepted(self) -> dict[object, int]:
+        """Home address -> frame of the first update that made its binding."""
+        found: dict[object, int] = {}
+        for update, answer in self.exchanges:
+            if answer is not None and _is_accepted(answer):
+                found.setdefault(update.get("home_address"), update.frame)
+        return found
+
+    @cached_property
+    def _secured(self) -> dict[int, float]:
+        """Frame of an update -> when IKE said something for the last time before it."""
+        found: dict[int, float] = {}
+        latest: float | None = None
+        for message in self.messages:
+            if message.is_ike:
+                latest = message.time
+            elif message.kind == "binding_update" and latest is not None:
+                found[message.frame] = latest
+        return found
 
     def update_of(self, answer: Message) -> Message | None:
         """The Binding Update that an acknowledgement answers: the latest before it with its sequence number."""

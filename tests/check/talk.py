@@ -64,6 +64,10 @@ class Ue:
         return self.trace.add(kind, source, destination, **own, **fields)
 
     def attach(self) -> None:
+        self.secure()
+        self.bind()
+
+    def secure(self) -> None:
         self.ike("ike_sa_init")
         self.ike("ike_sa_init", response=True)
         self.ike("ike_auth", id_i=self.name, id_r=self.apn, sa_protocol="ESP", spis=(self.esp[0],))
@@ -76,7 +80,6 @@ class Ue:
             spis=(self.esp[1],),
             auth_method="SHARED_KEY",
         )
-        self.bind()
 
     def bind(self, lifetime: int = 100, **fields: Any) -> None:
         number = next(self.sequence)

@@ -377,15 +377,3 @@ def test_through_an_epdg_is_one_session() -> None:
     assert (first.care_of, first.home_agent) == (ue.care_of, ue.home_agent)
     assert first.abandoned == []
     assert len(second.messages) == 1
-
-
-@pytest.mark.parametrize(("later", "sendings"), [(1.5, 1), (5.0, 2)])
-def test_a_refresh_is_not_sent_again(later: float, sendings: int) -> None:
-    """Both say the same and are answered: soon after, the first answer was lost; later it is a refresh."""
-    trace = Trace()
-    ue = Ue(trace, 1)
-    ue.attach()
-    trace.now += later
-    ue.bind()
-    (session,) = separate(trace.messages)
-    assert len(session.sendings) == sendings
