@@ -27,6 +27,7 @@ class AaaSettings:
     network_name: str
     pseudonyms: bool
     fast_reauth: bool
+    protect_result: bool
 
 
 def load_aaa(path: Path) -> AaaSettings:
@@ -62,6 +63,7 @@ def load_aaa(path: Path) -> AaaSettings:
         network_name=top.text("network_name", "WLAN"),
         pseudonyms=top.flag("pseudonyms", True),
         fast_reauth=top.flag("fast_reauth", True),
+        protect_result=top.flag("protect_result", False),
     )
     top.finish()
     return settings

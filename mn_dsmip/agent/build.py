@@ -88,6 +88,7 @@ def build_aaa(settings: AaaSettings, store: Store) -> RadiusFront:
         secrets.token_bytes,
         settings.network_name.encode(),
         _server_aliases(settings.pseudonyms, settings.fast_reauth, store),
+        settings.protect_result,
     )
     return RadiusFront(settings.clients, known.method, known.authorise, secrets.token_bytes)
 

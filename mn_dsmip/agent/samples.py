@@ -129,6 +129,7 @@ apns: [{apn}]                   # what a Called-Station-Id may name
 # network_name: WLAN               the access network's name, for EAP-AKA'
 # pseudonyms: true                 give subscribers a new name in each authentication, so that none shows its IMSI twice
 # fast_reauth: true                let them authenticate again without their USIM (RFC 4187 5)
+# protect_result: false            offer to tell them of success under protection, in a round more (RFC 4187 6.2)
 """
 
 SUBSCRIBERS = """\

@@ -95,6 +95,27 @@ def test_fast_reauthentication(meeting: Field, tmp_path: Path, server: Agent, le
     server.await_entry("aaa_accepted", count=3)
 
 
+@pytest.mark.parametrize(
+    "leading",
+    [
+        pytest.param("0", marks=row("EAP-AKA: protected success (AT_RESULT_IND), full and fast", "2.3"), id="aka"),
+        pytest.param("6", marks=row("EAP-AKA': protected success (AT_RESULT_IND), full and fast", "2.3"), id="prime"),
+    ],
+)
+def test_protected_success(meeting: Field, tmp_path: Path, server: Agent, leading: str) -> None:
+    assert server.end()[0] == 0
+    server.config.write_text(server.config.read_text() + "protect_result: true\n")
+    again = Agent(meeting.ha, "aaa", server.config)
+    try:
+        outcome = peer(meeting, tmp_path, card(), leading, reauthentications=1, phase1="result_ind=1")
+        assert outcome.success, outcome.output[-3000:]
+        assert outcome.rounds == 1
+        assert outcome.output.count("AT_RESULT_IND") >= 2, outcome.output[-3000:]
+        again.await_entry("aaa_accepted", count=2)
+    finally:
+        again.close()
+
+
 @row("EAP-AKA resynchronisation (AUTS)")
 def test_resynchronisation(meeting: Field, tmp_path: Path, server: Agent) -> None:
     usim = card(sqn=1 << 20)

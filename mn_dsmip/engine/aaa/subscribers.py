@@ -24,6 +24,7 @@ class SubscriberMethods:
         random: Random,
         network_name: bytes,
         aliases: ServerAliases | None = None,
+        protect_result: bool = False,
     ) -> None:
         self._subscriptions = subscriptions
         self._apns = apns
@@ -31,12 +32,13 @@ class SubscriberMethods:
         self._random = random
         self._network_name = network_name
         self._aliases = aliases
+        self._protect_result = protect_result
 
     def method(self, identity: str) -> AkaServer:
         """An EAP server for who claims to be ``identity``."""
         return AkaServer(
             flavour_of(identity), identity, self._credentials, self._centre, self._random, self._network_name,
-            aliases=self._aliases,
+            aliases=self._aliases, protect_result=self._protect_result,
         )  # fmt: skip
 
     def _credentials(self, imsi: str) -> Subscriber | None:

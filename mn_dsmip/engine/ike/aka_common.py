@@ -46,6 +46,11 @@ class Flavour:
     """First character of a fast re-authentication identity (TS 23.003 19.3)."""
     hash_name: str
 
+    @property
+    def names(self) -> tuple[str, str, str]:
+        """The first characters of its identities."""
+        return self.leading, self.pseudonym, self.reauth
+
 
 AKA = Flavour(Method.AKA, "0", "2", "4", "sha1")
 AKA_PRIME = Flavour(Method.AKA_PRIME, "6", "7", "8", "sha256")

@@ -43,6 +43,8 @@ class _State(Enum):
     CHALLENGE = auto()
     REAUTHENTICATION = auto()
     NOTIFICATION = auto()
+    RESULT = auto()
+    """The UE is authenticated and has been told so."""
     ENDED = auto()
 
 
@@ -51,7 +53,7 @@ class AkaServer:
 
     ``identity`` is what IDi says and counts as an EAP-Response/Identity; unless we know whose it is, or with
     ``ask_identity``, the server asks for one first (RFC 4187 4.1.4). ``aliases`` adds pseudonyms and fast
-    re-authentication.
+    re-authentication. ``protect_result`` offers to protect the success, for which IKE has no need (RFC 4187 6.2).
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class AkaServer:
         network_name: bytes = b"",
         ask_identity: bool = False,
         aliases: ServerAliases | None = None,
+        protect_result: bool = False,
     ) -> None:
         self.counters: Counter[str] = Counter()
         self._flavour = flavour
@@ -74,9 +77,11 @@ class AkaServer:
         self._aliases = aliases
         self._context: ReauthContext | None = None
         self._nonce = b""
+        self._offers: tuple[Attribute, ...] = (eap.ResultInd(),) if protect_result else ()
+        self._accepted: AkaKeys | None = None
         self._next: str | None = None  # fast re-authentication identity for the next time
         self._requests: deque[type[Attribute]] = deque((eap.PermanentIdReq,))
-        if ask_identity:
+        if ask_identity or (aliases and identity[:1] not in flavour.names):
             self._requests.extendleft((eap.FullauthIdReq, eap.AnyIdReq))
         elif aliases and identity.startswith(flavour.reauth):
             self._requests.appendleft(eap.FullauthIdReq)
@@ -119,6 +124,9 @@ class AkaServer:
             return
         if parsed.method != self._flavour.method:
             self._end("eap-nak", "the UE does not speak the EAP method that we ask for", "RFC 3748 5.3.1")
+            return
+        if self._state is _State.RESULT:  # whatever it answers, it has succeeded (RFC 4187 6.2)
+            self._succeed()
             return
         try:
             self._process(AkaPacket.parse(parsed), packet)
@@ -163,6 +171,8 @@ class AkaServer:
         except UnicodeDecodeError:
             raise WireError("AT_IDENTITY is not UTF-8") from None
         if not self._begin_if_known():
+            if self._identity.startswith(self._flavour.pseudonym):  # asked again it would say the same (4.1.7)
+                self._requests = deque(each for each in self._requests if each is eap.PermanentIdReq)
             self._ask_identity()
 
     def _begin_if_known(self) -> bool:
@@ -196,15 +206,14 @@ class AkaServer:
         inside: list[Attribute] = [eap.ReauthCounter(context.counter), eap.NonceS(self._nonce)]
         inside += [eap.NextReauthId(self._next.encode())] if self._next else []
         checkcode = self._transcript.checkcode()
-        attributes = [*encrypt(context.keys, self._aliases.random, *inside)]
-        self._request(
-            Subtype.REAUTHENTICATION, *attributes, *([eap.Checkcode(checkcode)] if checkcode else []), eap.Mac()
-        )
+        attributes = [*encrypt(context.keys, self._aliases.random, *inside), *self._offers]
+        attributes += [eap.Checkcode(checkcode)] if checkcode else []
+        self._request(Subtype.REAUTHENTICATION, *attributes, eap.Mac())
 
     def _take_reauthentication(self, response: AkaPacket, packet: bytes) -> None:
         assert self._context and self._aliases and self._subscriber
         context = self._context
-        only(response, eap.Mac, eap.Iv, eap.EncrData, eap.Checkcode)
+        only(response, eap.Mac, eap.Iv, eap.EncrData, eap.Checkcode, *map(type, self._offers))
         exactly_one(response, eap.Mac, eap.Iv, eap.EncrData)
         check_mac(self._flavour, packet, context.keys, self._nonce)
         inner = decrypt(context.keys, response)
@@ -217,19 +226,30 @@ class AkaServer:
             raise WireError("AT_CHECKCODE does not match our identity round")
         if inner.get(eap.CounterTooSmall):
             self.counters["eap-counter-too-small"] += 1
+            self._context = None
             self._challenge()
             return
-        keys = rederive(self._flavour, self._identity, context.counter, self._nonce, context.keys)
-        self._succeed(keys, context.counter + 1)
+        self._accept(rederive(self._flavour, self._identity, context.counter, self._nonce, context.keys), response)
 
-    def _succeed(self, keys: AkaKeys, counter: int) -> None:
-        """The UE is who it says; ``counter`` goes with its next fast re-authentication."""
+    def _accept(self, keys: AkaKeys, response: AkaPacket) -> None:
+        """The UE is who it says; it may want to be told under protection, with this exchange's counter."""
         assert self._subscriber
-        self._state = _State.ENDED
+        self._accepted = keys
+        counter = self._context.counter if self._context else 0
         if self._aliases and self._next:
-            self._aliases.remember(self._next, self._subscriber.imsi, counter, keys)
+            self._aliases.remember(self._next, self._subscriber.imsi, counter + 1, keys)
+        if response.get(eap.ResultInd) is None:
+            self._succeed()
+            return
+        self._state = _State.RESULT
+        sealed = encrypt(keys, self._aliases.random, eap.ReauthCounter(counter)) if self._aliases and counter else ()
+        self._request(Subtype.NOTIFICATION, eap.Notification(NotificationCode.SUCCESS), *sealed, eap.Mac())
+
+    def _succeed(self) -> None:
+        assert self._subscriber and self._accepted
+        self._state = _State.ENDED
         success = Packet(Code.SUCCESS, self._identifier).build()
-        self._results.append(EapSuccess(keys.msk, self._subscriber.imsi, success))
+        self._results.append(EapSuccess(self._accepted.msk, self._subscriber.imsi, success))
 
     def _challenge(self) -> None:
         assert self._subscriber
@@ -242,7 +262,7 @@ class AkaServer:
             attributes += [eap.Kdf(KDF_CK_IK_PRIME), eap.KdfInput(self._network_name)]
         if checkcode := self._transcript.checkcode():
             attributes.append(eap.Checkcode(checkcode))
-        self._request(Subtype.CHALLENGE, *attributes, *self._names(self._keys), eap.Mac())
+        self._request(Subtype.CHALLENGE, *attributes, *self._names(self._keys), *self._offers, eap.Mac())
 
     def _names(self, keys: AkaKeys) -> tuple[Attribute, ...]:
         """What the UE may call itself next time, encrypted (RFC 4187 9.3)."""
@@ -277,7 +297,7 @@ class AkaServer:
         assert self._keys and self._vector and self._subscriber
         if self._flavour is AKA_PRIME and response.get(eap.Kdf):
             raise WireError("the UE wants a key derivation function that we do not have")
-        only(response, eap.Res, eap.Mac, eap.Checkcode, eap.Iv, eap.EncrData)
+        only(response, eap.Res, eap.Mac, eap.Checkcode, eap.Iv, eap.EncrData, *map(type, self._offers))
         exactly_one(response, eap.Res, eap.Mac)
         check_mac(self._flavour, packet, self._keys)
         res, checkcode = response.get(eap.Res), response.get(eap.Checkcode)
@@ -285,7 +305,7 @@ class AkaServer:
             raise WireError("AT_CHECKCODE does not match our identity round")
         if not res or not hmac.compare_digest(res.value, self._vector.xres):
             raise WireError("RES is wrong")
-        self._succeed(self._keys, 1)
+        self._accept(self._keys, response)
 
     def _notify_failure(self, reason: str) -> None:
         """One notification round, then EAP-Failure (RFC 4187 6.3.2); no AT_MAC, the UE is not authenticated."""

@@ -32,7 +32,7 @@ class Outcome:
 
 def run(
     namespace: Namespace, folder: Path, card: Card, identity: str, method: str, secret: str, server: str = "127.0.0.1",
-    port: int = 1812, reauthentications: int = 0, called: str | None = None,
+    port: int = 1812, reauthentications: int = 0, called: str | None = None, phase1: str = "",
 ) -> Outcome:  # fmt: skip
     """One run to its end: full authentication and that many more after it."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -40,7 +40,7 @@ def run(
     shutil.rmtree(control, ignore_errors=True)
     (folder / "conf").write_text(
         f"ctrl_interface={control}\nexternal_sim=1\n"
-        f'network={{\n key_mgmt=WPA-EAP\n eap={method}\n identity="{identity}"\n}}\n'
+        f'network={{\n key_mgmt=WPA-EAP\n eap={method}\n identity="{identity}"\n phase1="{phase1}"\n}}\n'
     )
     command = [TOOL, "-W", "-c", str(folder / "conf"), "-a", server, "-p", str(port), "-s", secret, "-t", "8",
                "-r", str(reauthentications), *(["-N", f"30:s:{called}"] if called else [])]  # fmt: skip
