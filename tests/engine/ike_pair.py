@@ -94,7 +94,7 @@ class Policy:
         if self.psk is not None:
             return self.psk
         subscribers = {IMSI: self.subscriber}
-        identity = peer.claimed.data.decode()
+        identity = peer.claimed.data.decode(errors="replace")
         return AkaServer(self.flavour, identity, subscribers.get, self.centre, self.random, b"WLAN")
 
     def authenticator(self, peer: Peer) -> EapMethod | bytes | Refusal:
