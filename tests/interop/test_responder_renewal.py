@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import vici
 
 from mn_dsmip.engine.base import Backoff
 from mn_dsmip.engine.ike.events import (
@@ -25,7 +26,8 @@ from mn_dsmip.engine.ike.events import (
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import HA, Field
 from tests.interop.peers.ours import Initiator, together
-from tests.interop.responding import FOR_HOME, STRONGSWAN, attached, home_agent, our_config, same_keys, suites
+from tests.interop.responding import FOR_HOME, PREFIX, STRONGSWAN, attached, home_agent, our_config, same_keys, suites
+from tests.interop.test_responder_agent import mobility
 
 pytestmark = pytest.mark.root
 QUICK = Timers(retransmission=Backoff(first=0.3, factor=1.5, limit=1.0, tries=8), again=0.3)
@@ -247,3 +249,21 @@ def test_two_connections(meeting: Field, charon: Charon, ours: Initiator) -> Non
         together(ours, second, until=lambda: not ours.engine.tasks and not second.engine.tasks)
         assert not ours.of(IkeSaClosed)
         assert sorted(ours.ike_keys() + second.ike_keys()) == sorted(charon.ike_keys())
+
+
+@row("a child SA that strongSwan asks a UE for: declined (NO_ADDITIONAL_SAS), the rest stands")
+def test_child_of_strongswan(meeting: Field, charon: Charon) -> None:
+    prefixes = {
+        "local_ts": [f"{HA}/128[ipv6-icmp/147]"], "remote_ts": [f"{PREFIX}/64[ipv6-icmp/146]"],
+        "mode": "transport_proxy", "esp_proposals": ["aes256gcm16"], "policies": "no",
+    }  # fmt: skip
+    home_agent(charon, children={**mobility(str(HA)), "mps": prefixes})
+    with closing(attached(meeting, timers=QUICK)) as ours:
+        asked = charon.initiate("mps")
+        with pytest.raises(vici.exception.CommandException):
+            ours.finish(asked)
+        assert charon.said("received NO_ADDITIONAL_SAS notify, no CHILD_SA built")
+        one_left(ours, charon)
+        ours.finish(charon.rekey(child="mh"))
+        ours.run(lambda: ours.of(ChildSaClosed))
+        same_keys(ours, charon, 1, 2)
