@@ -30,20 +30,25 @@ ANY_HOME = Selectors(
 FOR_HOME = Selectors((mobility_selector(HOME),), (mobility_selector(HA),), transport=True)
 
 
+def mobility(*agents: str, **changes: Any) -> dict[str, Any]:
+    """strongSwan's child SA `mh` for the Mobility Header, for those home agent addresses."""
+    usual = {
+        "local_ts": [f"{each}/128[135]" for each in agents], "remote_ts": [f"{PREFIX}/64[135]"],
+        "mode": "transport_proxy", "esp_proposals": ["aes256gcm16"], "policies": "no",
+    }  # fmt: skip
+    return {"mh": usual | changes}
+
+
 def home_agent(charon: Charon, **changes: Any) -> None:
     """Load a connection `s2c` with the shape of TS 24.303: MH in transport mode, an address pool with prefix and HA."""
     charon.load_pool("home", addrs=f"{PREFIX}10-{PREFIX}ff", **{"16": [HOME_PREFIX], "19": [HOME_AGENT]})
-    mobility = {
-        "local_ts": [f"{HA}/128[135]"], "remote_ts": [f"{PREFIX}/64[135]"], "mode": "transport_proxy",
-        "esp_proposals": changes.pop("esp_proposals", ["aes256gcm16"]), "policies": "no",
-    }  # fmt: skip
     connection: dict[str, Any] = {
         "local_addrs": [str(HA), "198.18.1.1"],
         "proposals": ["aes256gcm16-prfsha256-curve25519"],
         "pools": ["home"],
         "local": {"auth": "psk", "id": NAME},
         "remote": {"auth": "psk", "id": "%any"},
-        "children": {"mh": mobility},
+        "children": mobility(str(HA), esp_proposals=changes.pop("esp_proposals", ["aes256gcm16"])),
     }
     charon.load_conn("s2c", **(connection | changes))
     charon.load_psk(PSK)

@@ -17,8 +17,8 @@ from tests.interop.peers.charon import Charon
 from tests.interop.peers.milenage import Card
 from tests.interop.peers.network import HA, Field
 from tests.interop.peers.ours import Agent
-from tests.interop.responding import STRONGSWAN, home_agent
-from tests.interop.test_responder_agent import APN, SHARED, agent, mobility
+from tests.interop.responding import STRONGSWAN, home_agent, mobility
+from tests.interop.test_responder_agent import APN, SHARED, agent
 from tests.interop.test_responder_eap import IMSI, OPC, K, servers
 
 pytestmark = pytest.mark.root
@@ -72,9 +72,7 @@ def test_no_common_suite(meeting: Field, charon: Charon, tmp_path: Path) -> None
 
 @row("no common ESP suite")
 def test_no_common_esp_suite(meeting: Field, charon: Charon, tmp_path: Path) -> None:
-    children = mobility(str(HA))
-    children["mh"]["esp_proposals"] = ["aes128-sha256"]
-    home_agent(charon, local={"id": APN, "auth": "psk"}, children=children)
+    home_agent(charon, local={"id": APN, "auth": "psk"}, esp_proposals=["aes128-sha256"])
     with agent(meeting, tmp_path, f"{SHARED}{MANUAL}") as ue:
         assert attach(ue) == ("the gateway refused our ESP proposal (NO_PROPOSAL_CHOSEN): we offered AES-GCM-16-256")
 

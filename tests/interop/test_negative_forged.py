@@ -23,9 +23,9 @@ from mn_dsmip.wire.ikev2_payloads import Notify
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import HA, UE, Field
 from tests.interop.peers.ours import Initiator
-from tests.interop.responding import FOR_HOME, STRONGSWAN, attached, home_agent, our_config
+from tests.interop.responding import FOR_HOME, STRONGSWAN, attached, home_agent, mobility, our_config
 from tests.interop.test_negative_ue import HURRIED
-from tests.interop.test_responder_agent import APN, agent, mobility
+from tests.interop.test_responder_agent import APN, agent
 
 pytestmark = pytest.mark.root
 MESSAGE_ID = slice(20, 24)

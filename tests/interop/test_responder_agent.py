@@ -19,7 +19,7 @@ from tests.interop.peers.charon import Charon
 from tests.interop.peers.milenage import Card
 from tests.interop.peers.network import HA, Field
 from tests.interop.peers.ours import Agent
-from tests.interop.responding import HOME_PREFIX, PREFIX, PSK, STRONGSWAN, home_agent
+from tests.interop.responding import HOME_PREFIX, PREFIX, PSK, STRONGSWAN, home_agent, mobility
 from tests.interop.test_responder_eap import IMSI, MCC, MNC, OPC, K, servers
 
 pytestmark = pytest.mark.root
@@ -44,14 +44,6 @@ AS_GATEWAY = {"id": APN, "auth": "psk"}
 def row(words: str, bullet: str = "1.1", peer: str = STRONGSWAN) -> Any:
     """The row of the table that a test fills."""
     return pytest.mark.feature(words, peer=peer, role="UE", bullet=bullet)
-
-
-def mobility(*agents: str) -> dict[str, Any]:
-    """strongSwan's child SAs for those home agent addresses."""
-    return {"mh": {
-        "local_ts": [f"{each}/128[135]" for each in agents], "remote_ts": [f"{PREFIX}/64[135]"],
-        "mode": "transport_proxy", "esp_proposals": ["aes256gcm16"], "policies": "no",
-    }}  # fmt: skip
 
 
 @contextmanager

@@ -26,8 +26,17 @@ from mn_dsmip.engine.ike.events import (
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import HA, Field
 from tests.interop.peers.ours import Initiator, together
-from tests.interop.responding import FOR_HOME, PREFIX, STRONGSWAN, attached, home_agent, our_config, same_keys, suites
-from tests.interop.test_responder_agent import mobility
+from tests.interop.responding import (
+    FOR_HOME,
+    PREFIX,
+    STRONGSWAN,
+    attached,
+    home_agent,
+    mobility,
+    our_config,
+    same_keys,
+    suites,
+)
 
 pytestmark = pytest.mark.root
 QUICK = Timers(retransmission=Backoff(first=0.3, factor=1.5, limit=1.0, tries=8), again=0.3)
