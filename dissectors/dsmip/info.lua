@@ -59,30 +59,33 @@ local MOBILITY = {
 
 local function unnamed(message) return message.name end
 
-local EAP = { "request", "response", "Success", "Failure" }
+local EAP_WORDS = { "EAP request", "EAP response", "EAP Success", "EAP Failure" }
 
 local function prefix_words(chain)
   return ("home prefix %s/%d"):format(octets.ipv6(chain.prefix), chain.prefix_length)
 end
 
--- What a chain of payloads says: a list of what there may be, in order; nil or false: not this one.
-local function inside_words(chain, hoa)
-  local eap, deletes, failure = chain.eap, chain.delete, chain.error
-  return chain.idi, chain.idr and chain.idi and "APN " .. chain.idr, eap and "EAP " .. (EAP[eap] or eap),
-    chain.prefix and prefix_words(chain) or chain.asks_prefix and "asks for a home prefix",
-    deletes and (deletes == "ike" and "deletes the IKE SA" or "deletes child SAs"),
-    failure and payloads.error_of(chain), chain.cookie and "cookie", chain.redirect and "redirect",
-    chain.rekey and "rekeying", chain.mh and hoa and #hoa == 16 and "SA for HoA " .. octets.ipv6(hoa)
-end
-
-local WORDS_OF_CHAIN = 10
-
-local function join(name, ...)
+-- `name` and what a chain of payloads says; `hoa`: octets of the address that a selector names.
+local function with_chain(name, chain, hoa)
   local text, between = name, ": "
-  for i = 1, WORDS_OF_CHAIN do
-    local word = select(i, ...)
-    if word then text, between = text .. between .. word, ", " end
+  local function add(word) text, between = text .. between .. word, ", " end
+  local eap, deletes = chain.eap, chain.delete
+  if chain.idi then
+    add(chain.idi)
+    if chain.idr then add("APN " .. chain.idr) end
   end
+  if eap then add(EAP_WORDS[eap] or "EAP " .. eap) end
+  if chain.prefix then
+    add(prefix_words(chain))
+  elseif chain.asks_prefix then
+    add("asks for a home prefix")
+  end
+  if deletes then add(deletes == "ike" and "deletes the IKE SA" or "deletes child SAs") end
+  if chain.error then add(payloads.error_of(chain)) end
+  if chain.cookie then add("cookie") end
+  if chain.redirect then add("redirect") end
+  if chain.rekey then add("rekeying") end
+  if chain.mh and hoa and #hoa == 16 then add("SA for HoA " .. octets.ipv6(hoa)) end
   return text
 end
 
@@ -103,7 +106,7 @@ local function exchange(message)
   if not next(chain) then return name end
   local hoa = chain.ts_r
   if message.from_ue ~= message.response then hoa = chain.ts_i end
-  return join(name, inside_words(chain, hoa))
+  return with_chain(name, chain, hoa)
 end
 
 local function dns(message)

@@ -68,19 +68,20 @@ local function selectors(chain, message, from, to, name)
 end
 
 local function configuration(chain, message, from, to)
-  local body = sub(message, from + 1, to)
-  chain.cfg = byte(body, 1)
-  local at = 4
-  while at + 4 <= #body do
-    local attribute = values.configuration_attribute(body, at)
-    if attribute.type == values.MIP6_HOME_PREFIX then
+  chain.cfg = from < to and byte(message, from + 1) or nil
+  local at = from + 4
+  while at + 4 <= to do
+    local high, low, length_high, length_low = byte(message, at + 1, at + 4)
+    local behind = at + 4 + length_high * 256 + length_low
+    if high % 128 * 256 + low == values.MIP6_HOME_PREFIX then
+      local attribute = values.configuration_attribute(sub(message, at + 1, behind < to and behind or to), 0)
       if attribute.empty then chain.asks_prefix = true end
       if attribute.prefix and not attribute.problem then
         chain.prefix, chain.prefix_length, chain.lifetime =
           attribute.prefix, attribute.prefix_length, attribute.lifetime
       end
     end
-    at = at + 4 + attribute.length
+    at = behind
   end
 end
 

@@ -106,6 +106,23 @@ def test_icmp_errors_repeat_nothing(tmp_path: Path, passes: tuple[str, ...]) -> 
     assert table(tmp_path, [FIRST.init(), forge.frame(bytes(error))], *passes) == ["1 2", ""]
 
 
+def test_a_quoted_binding_update_gets_no_line_of_its_own(tmp_path: Path, passes: tuple[str, ...]) -> None:
+    error = forge.IPv6(src=str(forge.HOME_AGENT), dst=str(forge.CARE_OF), nh=58) / forge.Raw(
+        bytes([1, 4, 0, 0, 0, 0, 0, 0]) + FIRST.update(1)[14:]
+    )
+    capture = forge.write(tmp_path / "case.pcap", [FIRST.update(1), forge.frame(bytes(error))])
+    assert run(capture, *passes, "-Y", "dsmip", "-T", "fields", "-e", "frame.number").stdout == "1\n"
+    assert run(capture, *passes, "-Y", "mip6.mhtype", "-T", "fields", "-e", "frame.number").stdout == "1\n2\n"
+
+
+def test_options_that_the_capture_cut_off_are_not_missed(tmp_path: Path, passes: tuple[str, ...]) -> None:
+    asked = ("-T", "fields", "-e", "dsmip.expert.option.missing")
+    without = FIRST.update(1, options=bytes([1, 4, 0, 0, 0, 0]))
+    for snaplen, found in ((len(without), True), (len(without) - 4, False)):
+        capture = forge.write(tmp_path / "case.pcap", [without], snaplen)
+        assert bool(run(capture, *passes, *asked).stdout.strip()) is found
+
+
 DEVIATIONS: dict[str, tuple[list[bytes], dict[int, list[str]]]] = {
     "nothing wrong": ([FIRST.update(1), FIRST.answer(1)], {}),
     "acknowledgement of nothing": ([FIRST.answer(1)], {1: ["ba.unsolicited"]}),
