@@ -18,7 +18,7 @@ from .base import Random
 from .ike.aka_aliases import ServerAliases, flavour_of
 from .ike.aka_server import AkaServer
 from .ike.child import address_selector, mobility_selector, narrow
-from .ike.eap_method import EapMethod, imsi_of
+from .ike.eap_method import EapMethod, permanent_imsi
 from .ike.events import Refusal, Selectors
 from .ike.policy import Peer
 from .leases import HOME_PREFIX_LENGTH, Holder, Pool, address_pool, prefix_pool
@@ -139,7 +139,7 @@ class GatewayPolicy:
         if self._radius is not None:
             return self._ask(self._radius, peer, identity)
         aliases = self.config.aliases
-        imsi = aliases.imsi(identity) if aliases else imsi_of(identity, identity[:1])
+        imsi = aliases.imsi(identity) if aliases else permanent_imsi(identity)
         claimed = self.config.subscriptions.get(imsi or "")
         if peer.apn is None and claimed is not None:
             peer.apn = claimed.apns[0]  # IDr names the default APN before EAP shows who it really is (S-12)
@@ -165,7 +165,7 @@ class GatewayPolicy:
 
     def authorise(self, peer: Peer) -> Refusal | None:
         """Whether the subscriber may use the APN; the default APN when none was named (S-12)."""
-        imsi = imsi_of(peer.identity, peer.identity[:1])
+        imsi = permanent_imsi(peer.identity)
         if imsi in self.config.subscriptions:  # a peer with a PSK may say who it is in the form of an NAI
             peer.identity = imsi or peer.identity
         subscription = self.config.subscriptions.get(peer.identity)

@@ -125,6 +125,21 @@ def test_authentication(flavour: Flavour) -> None:
     assert request[int(Attribute.CALLING_STATION_ID)] == [b"2001:db8:f::7"]
 
 
+@pytest.mark.parametrize("claim", ["2001010000000002@realm", "9001010000000002", "001010000000002@"])
+def test_a_claim_is_no_proof(claim: str) -> None:
+    """The server asks for another name, and says no name itself: who was authenticated is who EAP saw last."""
+    bench = Bench(eap_server(AKA))
+    method = bench.method(claim)
+    peer = AkaPeer(AKA, permanent(AKA), IMSI, Usim(K, OPC))
+    while isinstance(result := bench.until_answered(method), EapPacket):
+        peer.receive(result.packet)
+        answer = peer.take()
+        assert isinstance(answer, EapPacket)
+        method.receive(answer.packet)
+    assert isinstance(result, EapSuccess)
+    assert result.identity == IMSI
+
+
 def test_wrong_key_is_a_rejection() -> None:
     result, _, _ = Bench(eap_server(AKA, k=OTHER_K)).authenticate()
     assert isinstance(result, EapFailure)

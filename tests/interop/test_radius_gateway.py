@@ -68,14 +68,16 @@ def gateway(field: Field, folder: Path, servers: str = ONE) -> Iterator[Agent]:
         agent.close()
 
 
-def attach(field: Field, flavour: Flavour = AKA, usim: Usim | None = None, seconds: float = 20) -> Initiator:
+def attach(
+    field: Field, flavour: Flavour = AKA, usim: Usim | None = None, seconds: float = 20, peer: AkaPeer | None = None
+) -> Initiator:
     """Our UE's IKE with that USIM, until it is in or refused."""
     name = network_access_identifier(IMSI, MCC, MNC, flavour.leading)
     card = usim or Usim(K, OPC)
     everywhere = mobility_selector(IPv6Address(0), IPv6Address(2**128 - 1))
     config = replace(
         initiator_config(), identity=name, apn=APN, expected_name=APN, anchors=authority().chain, clock=utc_now,
-        eap=lambda: AkaPeer(flavour, name, IMSI, card, b"WLAN"),
+        eap=lambda: peer or AkaPeer(flavour, name, IMSI, card, b"WLAN"),
         first_child=Selectors((everywhere,), (mobility_selector(HOME_AGENT),), transport=True),
     )  # fmt: skip
     ours = Initiator(field.ue, config, UE, HOME_AGENT)

@@ -14,8 +14,10 @@ from typing import NamedTuple
 
 from pyrad.packet import AuthPacket
 
+from ...wire.codec import WireError
+from ...wire.eap import AkaPacket, Identity, Method, Packet, Subtype
 from ..base import Backoff, Event, IPAddress, Random
-from ..ike.eap_method import EapFailure, EapPacket, EapResult, EapSuccess, imsi_of
+from ..ike.eap_method import EapFailure, EapPacket, EapResult, EapSuccess, permanent_imsi
 from .packets import EAP_PIECE, Answer, Caller, Code, RadiusError, access_request, read_answer
 
 IDENTIFIERS = 256
@@ -207,6 +209,8 @@ class RadiusEap:
         """The Access-Accept, for what it grants."""
         self._client = client
         self._identifier = 0
+        self._name = caller.user_name  # what EAP saw last
+        self._aka = False
         self._result: EapResult | None = None
 
     def start(self) -> None:
@@ -225,7 +229,25 @@ class RadiusEap:
             self.fail(f"the peer's EAP packet has {len(packet)} octets, which RADIUS does not carry", "RFC 3579 2.4")
             return
         self.outgoing = packet
+        self._note_name(packet)
         self._client.queue(self)
+
+    def _note_name(self, packet: bytes) -> None:
+        """EAP-AKA may ask for a name in place of the one in IDi, and proves only the last (RFC 4187 7)."""
+        self._aka = len(packet) > 5 and packet[4] in (Method.AKA, Method.AKA_PRIME)
+        if not self._aka or packet[5] != Subtype.IDENTITY:
+            return
+        try:
+            identity = AkaPacket.parse(Packet.parse(packet)).get(Identity)
+        except WireError:
+            return
+        if identity is not None:
+            self._name = identity.value.decode(errors="replace")
+
+    def _authenticated(self, told: str | None) -> str:
+        """Who the peer is: what the server says, else what EAP proves, which is no IMSI with methods that know none."""
+        name = told or self._name
+        return (permanent_imsi(name) if told or self._aka else None) or name
 
     def take(self) -> EapResult | None:
         """What comes next; ``None`` while the server has not answered."""
@@ -248,8 +270,7 @@ class RadiusEap:
             self._result = EapPacket(answer.eap)
         elif answer.code == Code.ACCESS_ACCEPT and answer.msk and answer.eap:
             self.accepted = answer
-            name = answer.user_name or self.caller.user_name
-            self._result = EapSuccess(answer.msk, imsi_of(name, name[:1]) or name, answer.eap)
+            self._result = EapSuccess(answer.msk, self._authenticated(answer.user_name), answer.eap)
         elif answer.code == Code.ACCESS_REJECT:
             words = f": {answer.message}" if answer.message else ""
             self.fail(f"the RADIUS server {server} rejects {self.caller.user_name}{words}", "RFC 2865 4.3", answer.eap)

@@ -78,3 +78,8 @@ def imsi_of(identity: str, leading: str) -> str | None:
     if name.startswith(leading) and name[1:].isascii() and name[1:].isdigit() and 6 <= len(name) - 1 <= 15:
         return name[1:]
     return None
+
+
+def permanent_imsi(identity: str) -> str | None:
+    """The IMSI in a permanent identity of EAP-AKA or EAP-AKA', ``None`` in a name of another form."""
+    return imsi_of(identity, identity[:1]) if identity.startswith(("0", "6")) else None
