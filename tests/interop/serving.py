@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +33,8 @@ ike:
 
 def serve(field: Field, folder: Path, configuration: str = GATEWAY) -> Agent:
     """The gateway in its namespace, correspondents behind it, and the peer's way to it."""
-    field.ue.run(f"ip -6 route add default via {HA}")
-    field.ha.run(f"ip addr add {CORRESPONDENT}/128 dev lo nodad", f"ip addr add {CORRESPONDENT_IPV4}/32 dev lo")
+    field.ue.run(f"ip -6 route replace default via {HA}")
+    field.ha.run(f"ip addr replace {CORRESPONDENT}/128 dev lo nodad", f"ip addr replace {CORRESPONDENT_IPV4}/32 dev lo")
     config = folder / "gateway.yaml"
     config.touch(mode=0o600)
     config.write_text(configuration)
@@ -59,3 +61,11 @@ def ping(field: Field, destination: str, source: str) -> None:
     """Two echo requests from the peer's namespace, both answered."""
     said = field.ue.run(f"ping -n -c 2 -i 0.2 -W 5 -I {source} {destination}")
     assert " 0% packet loss" in said, said
+
+
+def wait(condition: Callable[[], object], seconds: float = 10) -> None:
+    """Until it holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "not in time"
+        time.sleep(0.02)  # a poll of a condition that has its limit

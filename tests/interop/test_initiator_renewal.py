@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ from tests.interop.initiating import row
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import Field
 from tests.interop.peers.ours import Agent
-from tests.interop.serving import CORRESPONDENT, CORRESPONDENT_IPV4, GATEWAY, connect, ping, serve
+from tests.interop.serving import CORRESPONDENT, CORRESPONDENT_IPV4, GATEWAY, connect, ping, serve, wait
 
 pytestmark = pytest.mark.root
 REPLACED = "a newer IKE SA of the same subscriber and APN replaces it"
@@ -29,14 +28,6 @@ def gateway(meeting: Field, tmp_path: Path) -> Iterator[Agent]:
     agent = serve(meeting, tmp_path, TWO_APNS)
     yield agent
     agent.close()
-
-
-def wait(condition: Callable[[], object], seconds: float = 10) -> None:
-    """Until it holds."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "not in time"
-        time.sleep(0.02)  # a poll of a condition that has its limit
 
 
 def renewed(charon: Charon) -> dict[str, Any] | None:
