@@ -18,6 +18,8 @@ from mn_dsmip.check.model import Message
 from mn_dsmip.check.numbers import FIRST_REJECTING_STATUS
 
 NUMBERS = ("sequence", "spi", "esp_sequence", "octets")  # what differs in an update that is sent again
+MOST_UNSEEN = 4
+"""Updates between two that are believed to have been lost before the capture."""
 FIRST_REGISTRATION, MAX_BINDACK_TIMEOUT = 1.5, 32.0  # seconds until an update is sent again (RFC 6275 12, 11.8)
 DAMAGED = "it does not pass its integrity check"
 
@@ -229,7 +231,9 @@ class Session:
         answer = self.answers[before.frame]
         if answer is None or answer.frame > after.frame:
             return bool(before.number("lifetime")) == bool(after.number("lifetime"))
-        soon = after.time - before.time <= 2 * min(self._wait(group), MAX_BINDACK_TIMEOUT)
+        unseen = (after.number("sequence") - before.number("sequence") - 1) % 0x10000  # each has a number of its own
+        waits = [self._wait(group) * 2**times for times in range(1 + min(unseen, MOST_UNSEEN))]
+        soon = after.time - before.time <= 2 * sum(min(wait, MAX_BINDACK_TIMEOUT) for wait in waits)
         return soon and all(before.get(name) == after.get(name) for name in before.fields if name not in NUMBERS)
 
     def _wait(self, group: list[Message]) -> float:

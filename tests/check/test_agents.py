@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import random
 from dataclasses import replace
 from ipaddress import ip_address
 from pathlib import Path
@@ -102,3 +103,25 @@ def test_lossy_network(seed: int, tmp_path: Path) -> None:
     """A fifth of all packets lost, some doubled, some overtaken: repetitions, but nothing against a clause."""
     conditions = Conditions(loss=0.2, duplication=0.05, jitter=0.05)
     assert problems(simulated(tmp_path, Operator(seed, conditions))) == []
+
+
+def capture_in_the_middle(operator: Operator, seed: int) -> None:
+    """What gets lost is lost before the capture as often as behind it."""
+    sim, dice = operator.simulation, random.Random(seed)
+    send = sim.send
+
+    def sent(packet: bytes) -> None:
+        waiting = len(sim._queue)
+        send(packet)
+        if len(sim._queue) == waiting and dice.random() < 0.5:
+            sim.wire.pop()
+
+    sim.send = sent  # type: ignore[method-assign]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 25])
+def test_lossy_network_seen_from_its_middle(seed: int, tmp_path: Path) -> None:
+    """An update may be lost unseen, and an acknowledgement that is seen may not arrive: still repetitions."""
+    operator = Operator(seed, Conditions(loss=0.2))
+    capture_in_the_middle(operator, seed)
+    assert problems(simulated(tmp_path, operator)) == []

@@ -35,6 +35,22 @@ def test_a_first_registration_is_sent_again(unseen: float, later: float, sending
     assert len(session.sendings) == sendings
 
 
+@pytest.mark.parametrize(
+    ("lost", "later", "sendings"), [(0, 4.5, 2), (1, 4.5, 1), (1, 9.1, 2), (2, 10.5, 1), (60, 120.0, 2)]
+)
+def test_what_was_lost_in_between_counts(lost: int, later: float, sendings: int) -> None:
+    """Its sequence numbers are missing."""
+    trace = Trace()
+    ue = Ue(trace, 1)
+    ue.attach()
+    for _ in range(lost):
+        next(ue.sequence)
+    trace.now += later
+    ue.bind()
+    (session,) = separate(trace.messages)
+    assert len(session.sendings) == sendings
+
+
 def test_an_end_is_sent_again_at_any_time() -> None:
     trace = Trace()
     ue = Ue(trace, 1)
