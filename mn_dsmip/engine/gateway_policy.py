@@ -165,9 +165,9 @@ class GatewayPolicy:
 
     def authorise(self, peer: Peer) -> Refusal | None:
         """Whether the subscriber may use the APN; the default APN when none was named (S-12)."""
-        imsi = permanent_imsi(peer.identity)
-        if imsi in self.config.subscriptions:  # a peer with a PSK may say who it is in the form of an NAI
-            peer.identity = imsi or peer.identity
+        if self.config.psk is not None and "@" in peer.identity:
+            imsi = permanent_imsi(peer.identity)  # a peer with a PSK may say who it is in the form of an NAI
+            peer.identity = imsi if imsi and imsi in self.config.subscriptions else peer.identity
         subscription = self.config.subscriptions.get(peer.identity)
         if subscription is None and self.config.psk is None and self._radius is None:
             return self._no(f"{peer.identity} is not a subscriber of ours")

@@ -1,0 +1,40 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Whom a gateway takes an authenticated peer for: an IMSI that EAP proved is nobody else's, however it is spelt."""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, IPv6Network
+
+import pytest
+
+from mn_dsmip.crypto.aka import AuthenticationCentre, Subscriber
+from mn_dsmip.engine.gateway_policy import ApnPools, GatewayPolicy, PolicyConfig, Subscription
+from mn_dsmip.engine.ike.policy import Peer
+from mn_dsmip.wire.ikev2_numbers import IdType
+from mn_dsmip.wire.ikev2_payloads import IdInitiator
+from tests.engine.ike_pair import APN, GATEWAY, UE, seeded
+
+LONG, SHORT = "001010000000001", "01010000000001"
+"""The longer IMSI reads as an EAP-AKA identity of the shorter one."""
+
+
+def authorised(identity: str, psk: bytes | None, *known: str) -> str:
+    """Who is let in when that identity was authenticated."""
+    subscriptions = {imsi: Subscription(Subscriber(imsi, bytes(16), bytes(16)), (APN,)) for imsi in known}
+    config = PolicyConfig(GATEWAY, subscriptions, {APN: ApnPools(IPv6Network("2001:db8:1::/48"))}, psk=psk)
+    policy = GatewayPolicy(config, AuthenticationCentre(seeded(1), {}), seeded(2))
+    claimed = IdInitiator(IdType.RFC822, identity.encode())
+    peer = Peer(b"session1", UE, IPv6Address(GATEWAY), claimed, APN, identity)
+    assert policy.authorise(peer) is None
+    return peer.identity
+
+
+@pytest.mark.parametrize("psk", [None, b"a secret"])
+def test_an_imsi_is_not_read_as_another(psk: bytes | None) -> None:
+    assert authorised(LONG, psk, LONG, SHORT) == LONG
+    assert authorised(LONG, b"a secret", SHORT) == LONG
+
+
+def test_a_peer_with_a_psk_is_known_by_its_nai() -> None:
+    assert authorised(f"0{LONG}@nai.epc.mnc001.mcc001.3gppnetwork.org", b"a secret", LONG) == LONG
+    assert authorised("somebody@example.net", b"a secret", LONG) == "somebody@example.net"
