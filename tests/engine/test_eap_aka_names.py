@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mn_dsmip.crypto.aka import Subscriber, Usim, make_vector
+from mn_dsmip.crypto.suites import cbc_encrypt
 from mn_dsmip.engine.effects import PseudonymChanged
 from mn_dsmip.engine.ike.aka_aliases import MOST_TAKEN, PeerAliases, ReauthContext, flavour_of
 from mn_dsmip.engine.ike.aka_common import AKA, AKA_PRIME, LONGEST_NAME, Flavour, derive, encrypt, seal
@@ -266,3 +269,60 @@ def test_names_without_realm_get_ours() -> None:
     assert memory.peer_aliases.reauth
     assert memory.peer_aliases.reauth.identity == f"4next@{REALM}"
     assert flavour_of(memory.peer_aliases.reauth.identity) is AKA
+
+
+# Anything at all, by somebody who has the keys
+
+ATTRIBUTE = st.builds(
+    lambda kind, units, value: (
+        bytes((kind, units)) + value[: max(4 * units - 2, 0)].ljust(max(4 * units - 2, 0), b"\0")
+    ),
+    st.sampled_from([1, 6, 11, 14, 19, 20, 21, 129, 130, 132, 133, 134, 135, 200, 255, 0]),
+    st.integers(0, 6),
+    st.binary(max_size=24),
+)
+CONTENT = st.one_of(st.lists(ATTRIBUTE, max_size=6).map(b"".join), st.binary(max_size=64)).map(
+    lambda octets: octets + bytes(-len(octets) % 16)
+)
+FUZZED = settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+def authentic(flavour: Flavour, content: bytes, context: ReauthContext, *header: int, nonce: bytes = b"") -> bytes:
+    """A packet with code and identifier of ``header``, and that in AT_ENCR_DATA."""
+    sealed = eap.EncrData(cbc_encrypt(context.keys.encr, bytes(16), content))
+    attributes = (eap.Iv(bytes(16)), sealed, eap.Mac())
+    packet = AkaPacket(header[0], header[1], flavour.method, Subtype.REAUTHENTICATION, attributes)
+    return seal(flavour, packet, context.keys, nonce)
+
+
+@FLAVOURS
+@FUZZED
+@given(CONTENT)
+def test_nothing_that_is_encrypted_upsets_a_peer(flavour: Flavour, content: bytes) -> None:
+    memory = Memory(flavour)
+    both_succeed(memory)
+    context = memory.peer_aliases.reauth
+    assert context
+    peer = memory.peer()
+    peer.receive(authentic(flavour, content, context, Code.REQUEST, 7))
+    assert said(peer).startswith(("RESPONSE CLIENT_ERROR", "RESPONSE REAUTHENTICATION"))
+    peer.receive(Packet(Code.SUCCESS, 7).build())
+    peer.take()
+    if memory.peer_aliases.reauth:
+        assert memory.peer_aliases.first("").isprintable()
+
+
+@FLAVOURS
+@FUZZED
+@given(CONTENT)
+def test_nothing_that_is_encrypted_upsets_a_server(flavour: Flavour, content: bytes) -> None:
+    memory = Memory(flavour)
+    both_succeed(memory)
+    context = memory.peer_aliases.reauth
+    assert context
+    server = memory.server(context.identity)
+    server.start()
+    request = server.take()
+    assert isinstance(request, EapPacket)
+    server.receive(authentic(flavour, content, context, Code.RESPONSE, request.packet[1], nonce=server._nonce))
+    assert server.take() is not None

@@ -20,7 +20,7 @@ from mn_dsmip.engine.aaa.packets import Caller
 from mn_dsmip.engine.ike.aka_aliases import PeerAliases, ReauthContext
 from mn_dsmip.engine.ike.aka_common import AKA, AKA_PRIME, Flavour
 from mn_dsmip.engine.ike.aka_peer import AkaPeer
-from mn_dsmip.engine.ike.eap_method import EapPacket, EapResult, EapSuccess, network_access_identifier
+from mn_dsmip.engine.ike.eap_method import EapFailure, EapPacket, EapResult, EapSuccess, network_access_identifier
 from tests.engine.eap_pair import described
 from tests.interop.peers.hostapd import ADDRESS, PORT, Hostapd
 from tests.interop.peers.milenage import Card
@@ -167,6 +167,27 @@ def test_forgotten(meeting: Field, tmp_path: Path, subscriber: Subscriber, flavo
         assert isinstance(subscriber.authenticate(), EapSuccess), (subscriber.seen, radius.log()[-3000:])
         assert subscriber.claimed.startswith(flavour.reauth)
         assert any(each.startswith("REQUEST IDENTITY") for each in subscriber.seen)
+    finally:
+        radius.close()
+
+
+@row("a server that has forgotten, and a UE that hides its IMSI: the UE refuses")
+@FLAVOURS
+def test_conservative(meeting: Field, tmp_path: Path, subscriber: Subscriber, flavour: Flavour) -> None:
+    subscriber.aliases.conservative = True
+    radius = server(meeting, tmp_path)
+    try:
+        assert isinstance(subscriber.authenticate(), EapSuccess), "who has no pseudonym yet has no choice"
+    finally:
+        radius.close()
+    radius = server(meeting, tmp_path, name="again")
+    try:
+        result = subscriber.authenticate()
+        assert isinstance(result, EapFailure), subscriber.seen
+        assert "asks for our IMSI although it should know our pseudonym" in result.reason
+        assert subscriber.seen[-2].startswith("RESPONSE CLIENT_ERROR")
+        radius.await_log("EAP-AKA: Client reported error|Client Error|client error")
+        assert IMSI not in radius.log()
     finally:
         radius.close()
 
