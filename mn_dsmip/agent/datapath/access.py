@@ -41,7 +41,7 @@ from .rtnetlink import (
 MAX_RTR_SOLICITATIONS, RTR_SOLICITATION_INTERVAL, MAX_RTR_SOLICITATION_DELAY = 3, 4.0, 1.0
 """RFC 4861 10, in seconds."""
 DNS_WAIT = (MAX_RTR_SOLICITATIONS - 1) * RTR_SOLICITATION_INTERVAL + MAX_RTR_SOLICITATION_DELAY
-"""Seconds that a usable care-of address waits for DNS servers: until all solicitations were in vain (RFC 4861 6.3.7)."""
+"""Seconds that a usable care-of address waits for DNS servers: all solicitations were in vain then (RFC 4861 6.3.7)."""
 ROUTER_SOLICITATION, SOURCE_LINK_LAYER_ADDRESS = 133, 1
 """RFC 4861 4.1, 4.6.1."""
 ALL_ROUTERS = "ff02::2"
