@@ -171,3 +171,22 @@ def test_commands_and_events(network: Field) -> None:
     done = subprocess.run([*words, "status", "--socket", socket], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr == f"mn-dsmip: no agent answers at {socket} (No such file or directory); is it running?\n"
+
+
+def test_new_keys_on_command(network: Field) -> None:
+    gateway = network.agent("gateway")
+    network.agent("ue")
+    attached = network.await_entry("ue", "attach_succeeded")
+    assert network.ask("ue", "rekey")["event"] == "ike_sa_rekeyed"
+    network.ue_namespace.run(f"ping -c1 -W5 {CORRESPONDENT}")
+
+    socket = network.samples.folder / "state/gateway/control.sock"
+    for words, status in ((["--subscriber", "001010000000001"], 0), (["--subscriber", "001010000000002"], 1)):
+        command = [sys.executable, "-m", "mn_dsmip", "rekey", "--socket", str(socket), *words]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        assert done.returncode == status, done.stdout + done.stderr
+    assert done.stderr == "mn-dsmip: 001010000000002 has no session here\n"
+    network.await_entry("gateway", "ike_sa_rekeyed", 2)
+    assert network.ask("ue", "refresh")["lifetime"] == 3600
+    assert network.ask("ue", "status")["home_address"] == attached["home_address"]
+    assert gateway.end()[0] == 0
