@@ -82,3 +82,17 @@ def same_keys(ours: Initiator, charon: Charon, ikes: int, children: int) -> None
     assert ours.ike_keys()[-ikes:] == charon.ike_keys()[-ikes:]
     assert ours.child_keys()[-children:] == charon.child_keys()[-children:]
     assert (len(ours.ike_keys()), len(ours.child_keys())) == (ikes, children)
+
+
+def one_left(ours: Initiator, charon: Charon) -> None:
+    """One child SA, and both mean the same one; strongSwan remembers closed ones for 5 s."""
+    ours.run(lambda: len(ours.engine.children) == 1 and not ours.engine.tasks)
+    ours.run(lambda: len(installed(charon)) == 1, 10)
+    (kept,) = ours.engine.children.values()
+    (theirs,) = installed(charon)
+    assert {theirs["spi-in"], theirs["spi-out"]} == {kept.inbound_spi.hex(), kept.outbound_spi.hex()}
+
+
+def installed(charon: Charon) -> list[dict[str, Any]]:
+    """The child SAs that strongSwan uses."""
+    return [child for sa in charon.sas() for child in sa["child-sas"].values() if child["state"] == "INSTALLED"]
