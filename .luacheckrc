@@ -4,7 +4,7 @@ std = "min"
 max_line_length = 120
 read_globals = {
   "Address", "Column", "Dir", "Dissector", "DissectorTable", "Field", "Listener", "MENU_TOOLS_UNSORTED", "NSTime", "Pref", "Proto",
-  "ProtoExpert", "ProtoField", "TextWindow", "Tvb", "base", "datafile_path", "expert", "frametype", "get_version",
+  "ProtoExpert", "ProtoField", "TextWindow", "Tvb", "TvbRange", "base", "datafile_path", "expert", "frametype", "get_version",
   "gui_enabled", "persconffile_path", "register_menu", "register_postdissector", "report_failure", "set_plugin_info",
   table = { fields = { "unpack" } },
 }

@@ -66,13 +66,13 @@ end
 -- What the capture has cut off may have been there.
 local function need(message, kind, complain, why)
   if not message.options[kind] and not message.cut then
-    complain(message, "option.missing", ("%s without %s: %s"):format(message.name, option_words(kind), why))
+    complain(message, "option.missing", ("BU without %s: %s"):format(option_words(kind), why))
   end
 end
 
 local function refuse(message, kind, complain, why)
   if message.options[kind] then
-    complain(message, "option.extra", ("%s with %s: %s"):format(message.name, option_words(kind), why))
+    complain(message, "option.extra", ("BU with %s: %s"):format(option_words(kind), why))
   end
 end
 

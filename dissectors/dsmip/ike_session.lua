@@ -221,6 +221,8 @@ function ike.read(run, message, complain)
   READ[exchange](run, session, sa, message, asked)
   local chain = message.inner or message.clear
   if chain then judge(run, session, sa, message, chain, complain) end
+  -- Who goes over the messages once does not need again what an answered request said.
+  if asked and not run.facts then asked.inner, asked.clear = nil, nil end
 end
 
 return ike

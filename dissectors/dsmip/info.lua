@@ -2,6 +2,7 @@
 -- One sentence for the Info column: what this message is in the session.
 
 local corrections = require("dsmip.corrections")
+local mobility = require("dsmip.mobility")
 local octets = require("dsmip.octets")
 local payloads = require("dsmip.payloads")
 local discovery = require("dsmip.discovery")
@@ -45,7 +46,7 @@ local function binding_acknowledgement(message)
 end
 
 local MOBILITY = {
-  BU = binding_update, BA = binding_acknowledgement,
+  [mobility.BINDING_UPDATE] = binding_update, [mobility.BINDING_ACKNOWLEDGEMENT] = binding_acknowledgement,
   BRI = function(message)
     return "BRI: " .. corrections.name(corrections.revocation_trigger, message.status)
   end,
@@ -123,7 +124,7 @@ local function dhcpv6(message)
 end
 
 local WORDS = {
-  mh = function(message) return (MOBILITY[message.name] or unnamed)(message) end,
+  mh = function(message) return (MOBILITY[message.name or message.type] or unnamed)(message) end,
   ike = exchange, dns = dns, dhcpv6 = dhcpv6,
   esp = function(message) return ("ESP of HoA %s, closed"):format(message.hoa) end,
   gap = function(message) return ("silent for %.0f s"):format(message.seconds) end,

@@ -48,7 +48,7 @@ local function decrypted(state, message)
   if message.kind ~= "ike" or not message.inside or message.inner then return nil end
   local field = state.decrypted()
   if not field then return nil end
-  local bytes = field.range:raw()
+  local bytes = quick.bytes(field)
   return (payloads.chain(bytes, message.inside, 0, #bytes))
 end
 
@@ -137,14 +137,14 @@ local function register_for_words(ctx, state)
   listening = capture.start(function() return { highest = 0 } end, function(messages, count, pinfo)
     if not words then return end
     if not number_of then number_of, time_of, column_of = quick.number, quick.abs_ts, quick.info end
-    local number, time = number_of(pinfo), time_of(pinfo)
-    local message = messages[1]
-    message.number, message.time = number, time
+    local message, number = messages[1], number_of(pinfo)
+    message.number = number
+    if message.exchange then message.time = time_of(pinfo) end -- only unanswered IKE needs it
     if with_keys then message.inner = decrypted(state, message) end
     read[message.kind](run, message, complain)
     for i = 2, count do
       local another = messages[i]
-      another.number, another.time = number, time
+      another.number, another.time = number, time_of(pinfo)
       read[another.kind](run, another, complain)
     end
     if not message.session then message = messages[2] end

@@ -9,10 +9,19 @@ local octets, column = Tvb or {}, Column or {}
 quick.raw, quick.captured_len, quick.reported_len = octets.raw, octets.captured_len, octets.reported_len
 quick.append = column.append
 
+local raw_of_range, range_of = (TvbRange or {}).raw, nil
+
+
 -- The function that reads the attribute `name` of objects like `object`.
 local function getter(object, name)
   local getters = (getmetatable(object) or {}).__getters
   return getters and getters[name] or function(one) return one[name] end
+end
+
+-- The octets of a FieldInfo.
+function quick.bytes(field)
+  range_of = range_of or getter(field, "range")
+  return raw_of_range(range_of(field))
 end
 
 local ATTRIBUTES = { "number", "abs_ts", "src", "dst", "net_src", "net_dst", "src_port", "dst_port", "in_error_pkt" }

@@ -10,7 +10,7 @@ local FIXED = 12 -- octets of BU, BA, BRI and BRA before the options
 
 -- Offsets by type of the options of a Mobility Header of so many octets.
 local function options_of(raw, last)
-  local found, at = {}, FIXED
+  local found, at = { [3] = nil, [29] = nil, [30] = nil, [31] = nil }, FIXED -- room for those that are common
   if #raw < last then last = #raw end
   while at < last do
     local kind, length = byte(raw, at + 1, at + 2)
@@ -30,14 +30,18 @@ local REVOCATION = { "BRI", "BRA" }
 -- What the octets of a Mobility Header tell by themselves; at least the fixed part is there.
 function records.mobility(raw)
   local _, units, kind, _, _, _, m7, m8, m9, m10, m11, m12 = byte(raw, 1, 12)
-  local message = { kind = "mh", raw = raw, type = kind, options = options_of(raw, 8 * (units + 1)),
-    name = mobility.names[kind] or ("MH type %d"):format(kind), from_ue = nil, sequence = nil, lifetime = nil,
-    hoa = nil, ha = nil, coa = nil, marked = nil, esp = nil, session = nil, step = nil, number = nil, time = nil }
+  local message = { kind = "mh", raw = raw, type = kind, options = options_of(raw, 8 * (units + 1)), sequence = nil,
+    lifetime = nil, hoa = nil, ha = nil, coa = nil, marked = nil, esp = nil, session = nil, step = nil, number = nil }
   if kind == mobility.BINDING_UPDATE then
     message.from_ue, message.sequence, message.lifetime = true, m7 * 256 + m8, UNIT * (m11 * 256 + m12)
-  elseif kind == mobility.BINDING_ACKNOWLEDGEMENT then
+    return message
+  end
+  if kind == mobility.BINDING_ACKNOWLEDGEMENT then
     message.status, message.sequence, message.lifetime = m7, m9 * 256 + m10, UNIT * (m11 * 256 + m12)
-  elseif kind == mobility.BINDING_ERROR then
+    return message
+  end
+  message.name = mobility.names[kind] or ("MH type %d"):format(kind)
+  if kind == mobility.BINDING_ERROR then
     message.status = m7
   elseif kind == mobility.BINDING_REVOCATION then
     message.name, message.status, message.sequence = REVOCATION[m7] or message.name, m8, m9 * 256 + m10
