@@ -53,6 +53,7 @@ FLOOR = """
 local function around(pattern_table, pattern, name)
   local dissectors, proto = DissectorTable.get(pattern_table), Proto(name, name)
   local original = dissectors:get_dissector(pattern)
+  if not original then return end
   local call = original.call
   function proto.dissector(tvb, pinfo, tree)
     call(original, tvb, pinfo, tree)
