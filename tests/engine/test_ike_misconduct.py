@@ -270,6 +270,15 @@ def test_a_first_child_that_we_do_not_take() -> None:
     assert not pair.ue(ChildSaEstablished) and pair.chart()[8:] == ["--> INFORMATIONAL 4 D", "<-- INFORMATIONAL 4 D"]
 
 
+def test_an_assigned_home_address_refuses_nothing() -> None:
+    """USE_ASSIGNED_HoA has a number among the errors and goes with a child SA (RFC 5026 5.3.2)."""
+    pair = Pair()
+    change_answer(7, lambda payloads: [*payloads, Notify(NotifyType.USE_ASSIGNED_HOA)], pair)
+    pair.established()
+    pair.quiet()
+    assert len(pair.ue(ChildSaEstablished)) == 1 and pair.ue(IkeSaEstablished)[0].child_notify is None
+
+
 def test_an_answer_without_child_sa_and_without_a_reason() -> None:
     pair = Pair()
     change_answer(7, lambda payloads: payloads[:2], pair)
@@ -323,6 +332,15 @@ def test_deletion_of_what_is_not_there() -> None:
     assert deliver(pair, request(pair, Delete(Protocol.ESP, (b"none", b"here")))) == []
     pair.initiator.current.next_id += 1
     assert not pair.gateway(ChildSaClosed) and alive(pair)
+
+
+@pytest.mark.parametrize(("protocol", "closed"), [(Protocol.AH, 0), (Protocol.ESP, 1)])
+def test_deletion_names_a_protocol_and_counts_once(protocol: Protocol, closed: int) -> None:
+    pair = Pair().established()
+    [spi] = (child.child.outbound_spi for child in pair.gateway(ChildSaEstablished))
+    answer = deliver(pair, request(pair, Delete(protocol, (spi, spi)), Delete(protocol, (spi,))))
+    assert len(pair.gateway(ChildSaClosed)) == closed
+    assert [len(each.spis) for each in answer if isinstance(each, Delete)] == [1] * closed
 
 
 def test_an_end_is_told_once() -> None:

@@ -82,8 +82,12 @@ def answer_informational(session: Session, sa: Sa, request: Message, payloads: t
         if delete.protocol == Protocol.IKE:
             _close_sa(session, sa, request, now)
             return
+        if delete.protocol != Protocol.ESP:
+            continue
         closing = sa.running.spi if isinstance(sa.running, DeleteChildTask) else None  # both at once: RFC 7296 2.25.1
-        named = [child.inbound_spi for spi in delete.spis if (child := session.child_of_peer(spi)) is not None]
+        named = [
+            child.inbound_spi for spi in dict.fromkeys(delete.spis) if (child := session.child_of_peer(spi)) is not None
+        ]
         ours = [spi for spi in named if spi != closing]
         if ours:
             answer.append(Delete(Protocol.ESP, tuple(ours)))

@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import TypeVar
 
 from ...wire.codec import WireError
-from ...wire.ikev2_numbers import Exchange
+from ...wire.ikev2_numbers import Exchange, NotifyType
 from ...wire.ikev2_payloads import (
     KeyExchange,
     Nonce,
@@ -55,5 +55,6 @@ def notify(payloads: tuple[Payload, ...], kind: int) -> Notify | None:
 
 
 def error(payloads: tuple[Payload, ...]) -> Notify | None:
-    """The first error notify."""
-    return next((each for each in payloads if isinstance(each, Notify) and each.is_error), None)
+    """The first error notify; USE_ASSIGNED_HoA is in their range, but refuses nothing (RFC 5026 5.3.2)."""
+    errors = (each for each in payloads if isinstance(each, Notify) and each.is_error)
+    return next((each for each in errors if each.notify_type != NotifyType.USE_ASSIGNED_HOA), None)
