@@ -98,4 +98,5 @@ def test_no_nat(meeting: Field, tmp_path: Path) -> None:
             same_keys(ours, charon, 1, 1)
             ours.finish(charon.rekey(ike="s2c"))
             ours.run(lambda: ours.of(IkeSaRekeyed))
+            ours.run(lambda: len(charon.sas()) == 1, 10)
             ours.finish(charon.terminate(ike="s2c"))
