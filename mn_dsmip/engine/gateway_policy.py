@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
 
@@ -14,9 +14,9 @@ from ..wire.ip import MOBILITY_HEADER
 from ..wire.mobility import IPv4Status
 from .aaa.client import RadiusClient, RadiusEap
 from .aaa.packets import Caller
+from .aaa.subscribers import SubscriberMethods
 from .base import Random
-from .ike.aka_aliases import ServerAliases, flavour_of
-from .ike.aka_server import AkaServer
+from .ike.aka_aliases import ServerAliases
 from .ike.child import address_selector, mobility_selector, narrow
 from .ike.eap_method import EapMethod, permanent_imsi
 from .ike.events import Refusal, Selectors
@@ -128,8 +128,9 @@ class GatewayPolicy:
         self.leases = Leases(config)
         self._radius = radius
         self._distant: dict[bytes, RadiusEap] = {}
-        self._centre = centre
-        self._random = random
+        self._methods = SubscriberMethods(
+            config.subscriptions, config.apns, centre, random, config.network_name, config.aliases
+        )
 
     def authenticator(self, peer: Peer) -> EapMethod | bytes | Refusal:
         """EAP-AKA' for identities that begin with 6, EAP-AKA for all others; a PSK where one is configured."""
@@ -143,9 +144,7 @@ class GatewayPolicy:
         claimed = self.config.subscriptions.get(imsi or "")
         if peer.apn is None and claimed is not None:
             peer.apn = claimed.apns[0]  # IDr names the default APN before EAP shows who it really is (S-12)
-        lookup: Callable[[str], Subscriber | None] = self._credentials
-        name = self.config.network_name
-        return AkaServer(flavour_of(identity), identity, lookup, self._centre, self._random, name, aliases=aliases)
+        return self._methods.method(identity)
 
     def _ask(self, radius: RadiusClient, peer: Peer, identity: str) -> RadiusEap:
         """Somebody else's server authenticates; the default APN is the first of ours (S-12)."""
@@ -158,10 +157,6 @@ class GatewayPolicy:
     def forget(self, session: bytes) -> None:
         """The session is over, or needs its authentication no more."""
         self._distant.pop(session, None)
-
-    def _credentials(self, imsi: str) -> Subscriber | None:
-        subscription = self.config.subscriptions.get(imsi)
-        return subscription.credentials if subscription else None
 
     def authorise(self, peer: Peer) -> Refusal | None:
         """Whether the subscriber may use the APN; the default APN when none was named (S-12)."""

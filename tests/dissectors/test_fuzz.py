@@ -74,24 +74,6 @@ def give_keys(folder: Path) -> None:
     shutil.copy(CAPTURES[0].parent / "wireshark" / "preferences", configuration)
 
 
-@pytest.fixture(scope="module")
-def names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Every field and expert info of the dissector."""
-    folder = tmp_path_factory.mktemp("names")
-    listed = subprocess.run(
-        ["tshark", "-G", "fields", "-X", f"lua_script:{SCRIPT}"],
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "WIRESHARK_CONFIG_DIR": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout
-    found = [line.split("\t")[2] for line in listed.splitlines() if line.startswith("F\t")]
-    ours = sorted({name for name in found if name.startswith("dsmip.")})
-    assert {"dsmip.session", "dsmip.expert.ba.unsolicited"} <= set(ours)
-    return ours
-
-
 def values(capture: Path, names: list[str], *options: str) -> list[dict[str, str]]:
     """The fields of each frame that are there; an error of Lua in a tree or in a message fails."""
     wanted = [*names, "_ws.lua.error"]

@@ -75,22 +75,6 @@ def older(capture: Path, names: list[str]) -> list[Row]:
     return rows
 
 
-@pytest.fixture(scope="session")
-def names(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
-    """Every field and expert info of the dissector."""
-    folder = tmp_path_factory.mktemp("names")
-    listed = subprocess.run(
-        ["tshark", "-G", "fields", "-X", f"lua_script:{SCRIPT}"],
-        env={"PATH": "/usr/bin:/bin", "HOME": str(folder), "WIRESHARK_CONFIG_DIR": str(folder)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    ).stdout
-    found = (line.split("\t")[2] for line in listed.splitlines() if line.startswith("F\t"))
-    return sorted({name for name in found if name.startswith("dsmip.")})
-
-
 @pytest.mark.parametrize("trace", CAPTURES, ids=lambda path: path.parent.name)
 def test_every_frame_alike(trace: Path, wiregasm: Path, names: list[str], tmp_path: Path) -> None:
     capture = Path(shutil.copy(trace, tmp_path))

@@ -44,9 +44,9 @@ def test_fast_reauthentication_up_to_the_binding() -> None:
     first = aliases.reauth
     assert first
     assert network.nodes[0].seen(PseudonymChanged)
-    sqn = network.gateway.policy._centre.sequence.copy()
+    sqn = network.gateway.policy._methods._centre.sequence.copy()
     again(network, ue)
-    assert network.gateway.policy._centre.sequence == sqn, "no vector was used"
+    assert network.gateway.policy._methods._centre.sequence == sqn, "no vector was used"
     assert aliases.reauth
     assert aliases.reauth.identity != first.identity
     known = [getattr(each, "identity", "") for each in network.gateway_node.seen(IkeSaEstablished)]

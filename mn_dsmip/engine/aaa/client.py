@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from pyrad.packet import AuthPacket
 
+from ...wire import eap
 from ...wire.codec import WireError
 from ...wire.eap import AkaPacket, Identity, Method, Packet, Subtype
 from ..base import Backoff, Event, IPAddress, Random
@@ -24,7 +25,6 @@ IDENTIFIERS = 256
 """Requests that may wait for answers at one source port (RFC 2865 3)."""
 CHANNELS = 16
 """Source ports for each server."""
-EAP_RESPONSE, EAP_FAILURE, EAP_IDENTITY = 2, 4, 1
 EAP_HEADER, MOST_EAP = 4, 2500
 """Octets of a peer's EAP packet: a request with all its other attributes fits 4096 then (RFC 3579 2.4)."""
 
@@ -219,8 +219,7 @@ class RadiusEap:
         if len(name) > EAP_PIECE:
             self.fail(f"the peer's identity has {len(name)} octets, RADIUS carries {EAP_PIECE}", "RFC 2865 5.1")
             return
-        body = bytes((EAP_RESPONSE, 0)) + (5 + len(name)).to_bytes(2, "big") + bytes((EAP_IDENTITY,)) + name
-        self.receive(body)
+        self.receive(Packet(eap.Code.RESPONSE, 0, Method.IDENTITY, name).build())
 
     def receive(self, packet: bytes) -> None:
         """Take the peer's packet."""
@@ -260,8 +259,8 @@ class RadiusEap:
 
     def fail(self, reason: str, clause: str, packet: bytes = b"") -> None:
         """The end; the peer gets an EAP-Failure in any case."""
-        failure = packet or bytes((EAP_FAILURE, self._identifier, 0, 4))
-        self._result = EapFailure(reason, clause, failure)
+        failure = Packet(eap.Code.FAILURE, self._identifier).build()
+        self._result = EapFailure(reason, clause, packet or failure)
 
     def take_answer(self, answer: Answer, server: str) -> None:
         """What the server said."""

@@ -14,6 +14,9 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Network
 from typing import TypeVar
 
+from ...wire import eap
+from ...wire.codec import WireError
+from ...wire.eap import Method, Packet
 from ..base import Event, IPAddress, Random, UdpDatagram, earliest
 from ..ike.eap_method import EapFailure, EapMethod, EapPacket, EapSuccess
 from .packets import Code, RadiusError, Reply, Request, build_reply, read_request
@@ -24,7 +27,6 @@ LIFETIME = 60.0
 """Seconds that a conversation, or an answer that may have to be repeated, is kept after its last packet."""
 MOST = 4096
 """Conversations, and answers kept; beyond that the oldest goes."""
-EAP_REQUEST, EAP_RESPONSE, EAP_FAILURE, EAP_IDENTITY = 1, 2, 4, 1
 
 
 @dataclass(frozen=True)
@@ -195,7 +197,7 @@ class RadiusFront:
             conversation.method.receive(request.eap)
             return self._go_on(request.state, conversation, request, now)
         if not request.eap:  # EAP-Start (RFC 3579 2.1)
-            return Reply(Code.ACCESS_CHALLENGE, bytes((EAP_REQUEST, 0, 0, 5, EAP_IDENTITY)))
+            return Reply(Code.ACCESS_CHALLENGE, Packet(eap.Code.REQUEST, 0, Method.IDENTITY).build())
         identity = _identity(request.eap)
         if identity is None:
             return self._reject(source, request, "it begins without an EAP identity", "RFC 3579 2.1")
@@ -236,16 +238,18 @@ class RadiusFront:
     ) -> Reply:
         self._events.append(AaaRejected(client, identity or request.user_name, reason, clause))
         identifier = request.eap[1] if len(request.eap) > 1 else 0
-        return Reply(Code.ACCESS_REJECT, packet or bytes((EAP_FAILURE, identifier, 0, 4)))
+        return Reply(Code.ACCESS_REJECT, packet or Packet(eap.Code.FAILURE, identifier).build())
 
 
 def _identity(packet: bytes) -> str | None:
     """The name in an EAP-Response/Identity."""
-    if len(packet) < 5 or packet[0] != EAP_RESPONSE or packet[4] != EAP_IDENTITY:
+    try:
+        parsed = Packet.parse(packet)
+    except WireError:
         return None
-    if int.from_bytes(packet[2:4], "big") != len(packet):
+    if (parsed.code, parsed.method) != (eap.Code.RESPONSE, Method.IDENTITY):
         return None
-    return packet[5:].decode(errors="replace")
+    return parsed.data.decode(errors="replace")
 
 
 def _keep(kept: OrderedDict[Key, Value], key: Key, value: Value) -> None:

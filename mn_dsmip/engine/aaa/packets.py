@@ -118,8 +118,13 @@ def access_request(
     for kind, value in values.items():
         if value:
             request[int(kind)] = [value]
-    request[int(Attribute.EAP_MESSAGE)] = [eap[at : at + EAP_PIECE] for at in range(0, len(eap), EAP_PIECE)]
+    request[int(Attribute.EAP_MESSAGE)] = _pieces(eap)
     return request
+
+
+def _pieces(eap: bytes) -> list[bytes]:
+    """An EAP packet as EAP-Message attributes carry it (RFC 3579 3.1)."""
+    return [eap[at : at + EAP_PIECE] for at in range(0, len(eap), EAP_PIECE)]
 
 
 def read_answer(request: AuthPacket, octets: bytes) -> Answer:
@@ -232,7 +237,7 @@ def build_reply(request: Request, reply: Reply) -> bytes:
     packet = request.packet.CreateReply()
     packet.code = int(reply.code)
     values: dict[object, list[bytes]] = {
-        int(Attribute.EAP_MESSAGE): [reply.eap[at : at + EAP_PIECE] for at in range(0, len(reply.eap), EAP_PIECE)],
+        int(Attribute.EAP_MESSAGE): _pieces(reply.eap),
         int(Attribute.STATE): [reply.state] if reply.state else [],
         int(Attribute.USER_NAME): [reply.user_name.encode()[:EAP_PIECE]] if reply.user_name else [],
     }

@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The subscriber store as an AAA server uses it: an EAP server for an identity, and what a subscriber may have."""
+"""The subscriber store as gateways and AAA servers use it: EAP servers, and what a subscriber may have."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
+from typing import TYPE_CHECKING
 
 from ...crypto.aka import AuthenticationCentre, Subscriber
 from ...crypto.suites import Random
-from ..gateway_policy import Subscription
 from ..ike.aka_aliases import ServerAliases, flavour_of
 from ..ike.aka_server import AkaServer
 from .front import Grant
+
+if TYPE_CHECKING:
+    from ..gateway_policy import Subscription
 
 
 class SubscriberMethods:
