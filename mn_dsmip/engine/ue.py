@@ -210,6 +210,7 @@ class UserEquipment:
     def _react(self, event: Event, now: float) -> None:
         if isinstance(event, Progressed):
             if event.step is Step.REGISTERED and self.connection is not None:
+                self._discovery = None
                 self._failures, self._problem = 0, ""
                 self._former = self.connection.home_address
             self._step(event.step)
@@ -241,7 +242,6 @@ class UserEquipment:
         return DnsDiscovery(name, servers, access.care_of, self._random, domain)
 
     def _found(self, event: HomeAgentFound, now: float) -> None:
-        self._discovery = None
         self._name = event.name
         self._candidates = list(event.addresses)
         if self._candidates:
@@ -292,6 +292,8 @@ class UserEquipment:
             self._detached(event.confirmed)
         elif self._candidates and not attached:
             self._try_next(now)
+        elif self._discovery is not None and self._discovery.more(now):
+            self._step(Step.NEXT)
         else:
             self._fail(event.reason, event.clause, now, event.may_retry)
 

@@ -2,7 +2,8 @@
 """Where a UE's PDN connection stands, and what moves it.
 
 The table says which step may follow which. What it cannot say: a step that fails goes on with the next home agent found
-as long as there is one, and only then to FAILED; DETACHING first ends the binding, then the IKE SA.
+as long as there is one, or one may be looked up, and only then to FAILED; DETACHING first ends the binding, then the
+IKE SA.
 """
 
 from __future__ import annotations
@@ -47,6 +48,8 @@ class Step(Enum):
     ATTACH = auto()
     FOUND = auto()
     """A home agent to try: the first, the next one, or the one that another names."""
+    NEXT = auto()
+    """None of those found is of use: the next one is looked up."""
     SECURED = auto()
     ADDRESSED = auto()
     ANOTHER_ADDRESS = auto()
@@ -74,6 +77,7 @@ TABLE: dict[tuple[UeState, Step], UeState] = {
     (UeState.REGISTERING, Step.REGISTERED): UeState.ATTACHED,
     (UeState.ATTACHED, Step.REGISTERED): UeState.ATTACHED,
     **{(state, Step.FOUND): UeState.SECURING for state in (*WORKING, UeState.ATTACHED)},
+    **{(state, Step.NEXT): UeState.DISCOVERING for state in WORKING},
     **{(state, Step.FAILED): UeState.FAILED for state in (*WORKING, UeState.ATTACHED)},
     **{(state, Step.DETACH): UeState.DETACHING for state in (*WORKING, UeState.ATTACHED, UeState.DETACHING)},
     **{(state, Step.LOST): UeState.IDLE for state in (*WORKING, UeState.ATTACHED, UeState.DETACHING)},

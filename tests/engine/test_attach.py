@@ -8,8 +8,17 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 import pytest
 
+from mn_dsmip.crypto.certs import issue
 from mn_dsmip.engine.base import ProtocolError
-from mn_dsmip.engine.effects import AttachFailed, AttachSucceeded, DetachFinished, RefreshSucceeded, SetMtu, SqnAdvanced
+from mn_dsmip.engine.effects import (
+    AttachFailed,
+    AttachSucceeded,
+    DetachFinished,
+    RefreshSucceeded,
+    SetMtu,
+    SqnAdvanced,
+    StateChanged,
+)
 from mn_dsmip.engine.gateway_policy import ApnPools
 from mn_dsmip.engine.ike.aka_common import AKA_PRIME
 from mn_dsmip.engine.ike.events import Timers
@@ -26,6 +35,7 @@ from tests.engine.operator_network import (
     FQDN,
     HOME_AGENT,
     HOME_PREFIXES,
+    NOW,
     Operator,
     certificates,
 )
@@ -252,6 +262,26 @@ def test_the_next_home_agent_is_tried() -> None:
     operator.dns.records[FQDN + ".", "AAAA"] = ["2001:db8:dead::1", HOME_AGENT]
     operator.start()
     assert attached(operator, operator.add_ue())
+
+
+def test_the_next_target_of_a_service_is_tried() -> None:
+    # RFC 2782: dead.example has no host at its address, none.example no address, pgw.example answers
+    operator, domain = Operator(), FQDN.partition(".ha-apn.")[2]
+    authority = certificates()[0]
+    operator.ike = replace(operator.ike, identity=issue(authority, ["pgw.example"], NOW))
+    targets = ["3 0 500 pgw.example.", "1 0 500 dead.example.", "2 0 500 none.example."]
+    operator.dns.records = {
+        (f"_mip6._ipv6.{domain}.", "SRV"): targets,
+        ("dead.example.", "AAAA"): ["2001:db8:dead::1"],
+        ("pgw.example.", "AAAA"): [HOME_AGENT],
+    }
+    operator.start()
+    ue = operator.add_ue(srv_fallback=True)
+    assert attached(operator, ue), ue.status(0.0)
+    states = [each.new for each in operator.nodes[0].seen(StateChanged) if isinstance(each, StateChanged)]
+    assert states == [
+        "DISCOVERING", "SECURING", "DISCOVERING", "SECURING", "ADDRESSING", "REGISTERING", "ATTACHED",
+    ]  # fmt: skip
 
 
 def test_nothing_may_be_asked_at_the_wrong_moment() -> None:

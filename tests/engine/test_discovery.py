@@ -14,7 +14,7 @@ import pytest
 
 from mn_dsmip.engine.base import UdpDatagram
 from mn_dsmip.engine.discovery import DiscoveryFailed, DnsDiscovery, HomeAgentFound, StaticDiscovery, ha_apn_fqdn
-from mn_dsmip.engine.discovery.dns import PORTS, RETRANSMISSION
+from mn_dsmip.engine.discovery.dns import MOST_TARGETS, PORTS, RESOLUTION_DELAY, RETRANSMISSION
 
 NAME = ha_apn_fqdn("internet", "001", "01")
 UE, SERVER, SECOND = (IPv6Address(f"2001:db8::{n}") for n in (10, 53, 54))
@@ -121,6 +121,51 @@ def test_a_silent_server_is_asked_again_and_then_the_next_one() -> None:
     assert isinstance(resolver.result(), HomeAgentFound)
 
 
+@pytest.mark.parametrize("rcode", [dns.rcode.SERVFAIL, dns.rcode.REFUSED, dns.rcode.FORMERR, dns.rcode.NOTIMP])
+def test_a_server_that_cannot_say_is_no_word_about_the_name(rcode: int) -> None:
+    resolver = Resolver(SERVER, SECOND)
+    for query in resolver.queries[:2]:
+        resolver.answer(query, rcode=rcode)
+    assert resolver.now == 0.0
+    assert [each.destination for each in resolver.queries[2:]] == [SECOND, SECOND], "the next one is asked at once"
+    for query in resolver.queries[2:]:
+        kind = resolver.kind(query)
+        resolver.answer(query, f"{NAME}. {kind} {AGENT if kind == 'AAAA' else AGENT4}", source=SECOND)
+    found = resolver.result()
+    assert isinstance(found, HomeAgentFound) and found.addresses == (IPv6Address(AGENT),)
+
+
+def test_a_name_that_does_not_exist_is_not_asked_for_elsewhere() -> None:
+    resolver = Resolver(SERVER, SECOND)
+    for query in resolver.queries[:2]:
+        resolver.answer(query, rcode=dns.rcode.NXDOMAIN)
+    assert len(resolver.queries) == 2 and isinstance(resolver.result(), DiscoveryFailed)
+
+
+def test_a_server_that_cannot_say_is_not_asked_again_and_a_silent_one_is() -> None:
+    resolver = Resolver(SERVER, SECOND)
+    for query in resolver.queries[:2]:
+        resolver.answer(query, rcode=dns.rcode.SERVFAIL)
+    while resolver.discovery.next_timer() is not None:
+        resolver.wait()
+    assert [each.destination for each in resolver.queries] == [SERVER] * 2 + [SECOND] * 2 * (RETRANSMISSION.tries - 1)
+    failed = resolver.result()
+    assert isinstance(failed, DiscoveryFailed)
+    assert failed.reason == (
+        f"no DNS server answered the AAAA query for {NAME}. (asked: {SECOND}); "
+        f"the DNS server answered SERVFAIL to the AAAA query for {NAME}."
+    )
+
+
+def test_every_one_of_many_servers_is_asked() -> None:
+    servers = [IPv6Address(f"2001:db8::{n}") for n in range(100, 109)]
+    resolver = Resolver(*servers)
+    for query in resolver.queries:  # grows
+        resolver.answer(query, rcode=dns.rcode.REFUSED, source=query.destination)
+    assert [each.destination for each in resolver.queries[::2]] == servers
+    assert isinstance(resolver.result(), DiscoveryFailed)
+
+
 def test_nobody_answers() -> None:
     resolver = Resolver()
     while resolver.discovery.next_timer() is not None:
@@ -136,6 +181,30 @@ def test_there_is_no_server_at_all() -> None:
     discovery.start(0.0)
     (failed,) = discovery.events()
     assert isinstance(failed, DiscoveryFailed) and "the router advertised none" in failed.reason
+
+
+def test_an_ipv6_address_does_not_wait_long_for_an_ipv4_one() -> None:
+    resolver = Resolver()
+    aaaa, a = resolver.queries
+    resolver.now = 0.5
+    resolver.answer(aaaa, f"{NAME}. AAAA {AGENT}")
+    assert resolver.discovery.events() == [] and resolver.discovery.next_timer() == 0.5 + RESOLUTION_DELAY
+    resolver.wait()
+    found = resolver.result()
+    assert isinstance(found, HomeAgentFound)
+    assert (found.addresses, found.ipv4_addresses) == ((IPv6Address(AGENT),), ())
+    resolver.answer(a, f"{NAME}. A {AGENT4}")  # too late
+    assert resolver.discovery.events() == [] and resolver.discovery.next_timer() is None
+    assert resolver.discovery.counters["dns-unexpected"] == 1
+
+
+def test_an_ipv4_address_is_not_enough_where_the_access_is_ipv6() -> None:
+    resolver = Resolver()
+    resolver.answer(resolver.queries[1], f"{NAME}. A {AGENT4}")
+    resolver.wait()
+    resolver.answer(resolver.queries[2], f"{NAME}. AAAA {AGENT}")
+    found = resolver.result()
+    assert isinstance(found, HomeAgentFound) and found.addresses == (IPv6Address(AGENT),)
 
 
 def test_answers_that_are_none() -> None:
@@ -226,6 +295,86 @@ def test_the_service_is_asked_for_when_the_name_has_no_address() -> None:
     found = resolver.result()
     assert isinstance(found, HomeAgentFound)
     assert (found.addresses, found.name) == ((IPv6Address(AGENT),), "ha1.example.org")
+
+
+def service(*targets: str) -> Resolver:
+    """Where the name has no address and the service has these targets: ``priority weight name``."""
+    resolver = Resolver(domain="example.org")
+    for query in resolver.queries[:2]:
+        resolver.answer(query, rcode=dns.rcode.NXDOMAIN)
+    message = dns.message.from_wire(resolver.queries[2].payload)
+    response = dns.message.make_response(message)
+    records = [" ".join((*one.split()[:2], "500", one.split()[2])) for one in targets]
+    response.answer.append(dns.rrset.from_text(message.question[0].name, 60, "IN", "SRV", *records))
+    query = resolver.queries[2]
+    del resolver.queries[:]
+    resolver.give(UdpDatagram(SERVER, 53, UE, query.source_port, response.to_wire()))
+    return resolver
+
+
+def looked_up(resolver: Resolver, **records: str) -> list[str]:
+    """Answer every query; ``records`` has the IPv6 address of each host. What was asked for, in order."""
+    asked = []
+    for query in resolver.queries:  # grows
+        name = dns.message.from_wire(query.payload).question[0].name.to_text()
+        asked += [name] if resolver.kind(query) == "AAAA" else []
+        host = name.partition(".")[0]
+        if resolver.kind(query) == "AAAA" and host in records:
+            resolver.answer(query, f"{name} AAAA {records[host]}")
+        elif host.startswith("four"):
+            resolver.answer(query, *([f"{name} A {AGENT4}"] if resolver.kind(query) == "A" else []))
+        else:
+            resolver.answer(query, rcode=dns.rcode.NXDOMAIN)
+    del resolver.queries[:]
+    return asked
+
+
+def test_targets_without_an_address_are_passed_over_in_the_order_of_their_priority() -> None:
+    resolver = service("30 0 three.example.", "10 0 one.example.", "20 0 four.example.")
+    assert looked_up(resolver, three=AGENT) == ["one.example.", "four.example.", "three.example."]
+    found = resolver.result()
+    assert isinstance(found, HomeAgentFound)
+    assert (found.addresses, found.name) == ((IPv6Address(AGENT),), "three.example")
+    assert not resolver.discovery.more(resolver.now)
+
+
+def test_more_goes_on_with_the_next_target() -> None:
+    resolver = service("10 0 one.example.", "20 0 two.example.", "20 0 two.example.")
+    for host, address in (("one", "2001:db8:aaaa::1"), ("two", "2001:db8:aaaa::2")):
+        assert looked_up(resolver, one="2001:db8:aaaa::1", two="2001:db8:aaaa::2") == [f"{host}.example."]
+        found = resolver.result()
+        assert isinstance(found, HomeAgentFound)
+        assert (found.addresses, found.name) == ((IPv6Address(address),), f"{host}.example")
+        assert resolver.discovery.more(resolver.now) == (host == "one")
+        resolver.queries += resolver.discovery.datagrams_to_send()
+
+
+def test_no_target_has_an_address() -> None:
+    resolver = service("10 0 one.example.", "20 0 two.example.")
+    assert looked_up(resolver) == ["one.example.", "two.example."]
+    failed = resolver.result()
+    assert isinstance(failed, DiscoveryFailed) and failed.reason.startswith("two.example. does not exist")
+
+
+def test_a_service_of_very_many_targets_is_not_followed_to_its_end() -> None:
+    resolver = service(*(f"{n} 0 host{n}.example." for n in range(30)))
+    assert looked_up(resolver) == [f"host{n}.example." for n in range(MOST_TARGETS)]
+    assert isinstance(resolver.result(), DiscoveryFailed)
+
+
+def test_equals_are_chosen_by_their_weight() -> None:
+    first = []
+    for seed in range(300):
+        resolver = Resolver(domain="example.org", seed=seed)
+        for query in resolver.queries[:2]:
+            resolver.answer(query, rcode=dns.rcode.NXDOMAIN)
+        message = dns.message.from_wire(resolver.queries[2].payload)
+        response = dns.message.make_response(message)
+        records = ("10 90 500 heavy.example.", "10 10 500 light.example.")
+        response.answer.append(dns.rrset.from_text(message.question[0].name, 60, "IN", "SRV", *records))
+        resolver.give(UdpDatagram(SERVER, 53, UE, resolver.queries[2].source_port, response.to_wire()))
+        first.append(dns.message.from_wire(resolver.queries[3].payload).question[0].name.to_text())
+    assert 240 < first.count("heavy.example.") < 295 and len(set(first)) == 2
 
 
 def test_no_service_either() -> None:

@@ -17,12 +17,15 @@ METHODS = ("static", "dns")
 
 
 class Discovery(Protocol):
-    """One search for home agents; it ends in ``HomeAgentFound`` or ``DiscoveryFailed``."""
+    """One search for home agents, each part of which ends in ``HomeAgentFound`` or ``DiscoveryFailed``."""
 
     counters: Counter[str]
 
     def start(self, now: float) -> None:
         """Begin."""
+
+    def more(self, now: float) -> bool:
+        """Look for another home agent, those found being of no use; ``False`` when there is none to look for."""
 
     def receive_datagram(self, datagram: UdpDatagram, now: float) -> None:
         """Take an answer."""

@@ -29,6 +29,10 @@ class StaticDiscovery:
         ipv4 = tuple(each for each in self._addresses if isinstance(each, IPv4Address))
         self._events.append(HomeAgentFound(ipv6, ipv4, self._name, self.method))
 
+    def more(self, now: float) -> bool:
+        """All were told at once."""
+        return False
+
     def next_timer(self) -> float | None:
         """Never."""
         return None
