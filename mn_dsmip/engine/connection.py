@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from ipaddress import IPv6Address, IPv6Network
 from typing import Any
 
@@ -39,35 +39,13 @@ from .mip.status import Reaction
 from .tunnel import Tunnel
 from .ue_addresses import HomeAddresses, form_home_address
 from .ue_network import UeNetwork
-from .ue_security import home_prefix, initiator_config
-from .ue_states import Access, Step, UeConfig
+from .ue_security import Home, assigned_home, initiator_config
+from .ue_states import Access, Ended, Progressed, Step, UeConfig
 
 UNANSWERED_BEFORE_LIVENESS = 3
 """Binding Updates without an answer before IKE is asked whether the home agent lives (RR-7)."""
 ADDRESS_TRIES = 3
 """Home addresses tried when the home agent says that somebody uses them (status 134; RFC 7217 6)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Progressed(Event):
-    """One step further."""
-
-    step: Step
-
-
-@dataclass(frozen=True, slots=True)
-class Ended(Event):
-    """The connection is over. ``wanted``: because its user closed it, and then ``confirmed`` if the gateway agreed.
-
-    ``redirect``: another gateway is to serve the UE (RFC 5685).
-    """
-
-    wanted: bool
-    confirmed: bool
-    reason: str = ""
-    clause: str = ""
-    may_retry: bool = False
-    redirect: IPAddress | str | None = None
 
 
 class PdnConnection:
@@ -95,6 +73,7 @@ class PdnConnection:
         self._access = access
         self._network = network
         self._random = random
+        self._home: Home | None = None
         self._first_child: ChildSa | None = None
         self._tries = 0
         self._attached = self._closing = self._left = self._ended = self._confirmed = False
@@ -213,22 +192,19 @@ class PdnConnection:
     def _secured(self, event: IkeSaEstablished, now: float) -> None:
         if self._closing:
             return
-        prefix = home_prefix(event.configuration)
-        if (
-            prefix is None
-            and event.child_notify == NotifyType.FAILED_CP_REQUIRED
-            and not self._ike.config.wants_address
-        ):
+        home = self._home = assigned_home(event.configuration, event.assigned)
+        if home is None and event.child_notify == NotifyType.FAILED_CP_REQUIRED and not self._ike.config.wants_address:
             # it gives nothing without an address asked for, and only IKE_AUTH asks (RFC 7296 2.19): once more
             self._delete_ike(now)
             self._begin(replace(self._ike.config, want_home_address=True), now)
             return
-        if prefix is None:
+        if home is None:
             why = event.child_refused or "it gave no reason"
-            self._fail(f"the gateway assigned no home network prefix ({why})", "TS 24.303 5.1.2.2", now, may_retry=True)
+            reason = f"the gateway assigned neither a home network prefix nor a home address ({why})"
+            self._fail(reason, "TS 24.303 5.1.2.2, RFC 5026 5.3.2", now, may_retry=True)
             return
-        self.home_prefix = IPv6Network((prefix.prefix, prefix.prefix_length))
-        if self.home_prefix in self._access.prefixes:
+        self.home_prefix = home.prefix
+        if home.link in self._access.prefixes:
             reason = "the access is the home link of this PDN connection, where nothing is registered"
             self._fail(reason, "TS 24.303 5.1.2.3", now, may_retry=False)
             return
@@ -236,9 +212,10 @@ class PdnConnection:
         self._ask_child(now)
 
     def _ask_child(self, now: float) -> None:
-        """A home address and a child SA for it (S-13, S-14)."""
-        assert self.home_prefix
-        self.home_address = form_home_address(self.home_prefix, self._config.interface_secret, self._tries)
+        """A home address and a child SA for it (S-13, S-14, S-16)."""
+        assert self._home
+        formed = form_home_address(self._home.prefix, self._config.interface_secret, self._tries)
+        self.home_address = self._home.address or formed
         wanted = Selectors((mobility_selector(self.home_address),), (mobility_selector(self.home_agent),))
         self._ike.create_child(wanted, now)
 
@@ -275,11 +252,16 @@ class PdnConnection:
     # --- the binding
 
     def _register(self, now: float) -> None:
-        assert self.home_address
+        assert self.home_address and self._home
         wanted = self._config.binding
         ask = (wanted.ipv4_home_address or ANY_IPV4) if self._config.ipv4 else None
         binding = MobileConfig(
-            wanted.lifetime, ask, wanted.overwrite_flag, wanted.link_local_flag, wanted.router_fallback
+            wanted.lifetime,
+            ask,
+            wanted.overwrite_flag,
+            wanted.link_local_flag,
+            wanted.whole_prefix and self._home.address is None,
+            wanted.router_fallback,
         )
         self._progress(Step.ADDRESSED)
         self.mobile = MobileNode(binding, self.home_address, self.home_agent, self._access.care_of, self._random)
@@ -304,9 +286,10 @@ class PdnConnection:
 
     def _use_tunnel(self, event: Registered, now: float) -> None:
         """Tunnel, home addresses and routes as the acknowledgement allows them (B-20 to B-24)."""
-        assert self.home_prefix and isinstance(event.care_of_address, IPv6Address)
+        assert self.home_prefix and self._home and isinstance(event.care_of_address, IPv6Address)
+        whole_prefix = event.prefix_served and self._home.address is None
         tunnel = Tunnel(
-            event.care_of_address, event.home_agent, event.home_address, self.home_prefix, event.prefix_served,
+            event.care_of_address, event.home_agent, event.home_address, self.home_prefix, whole_prefix,
             event.ipv4_home_address,
         )  # fmt: skip
         if self._network.tunnel is not None:
@@ -334,7 +317,8 @@ class PdnConnection:
             self._close_ike(now)
             return
         self._tries += 1
-        if event.reaction is Reaction.NEW_HOME_ADDRESS and self._tries < ADDRESS_TRIES and not self._attached:
+        another = self._home is not None and self._home.address is None and self._tries < ADDRESS_TRIES
+        if event.reaction is Reaction.NEW_HOME_ADDRESS and another and not self._attached:
             self.mobile = None
             self._progress(Step.ANOTHER_ADDRESS)
             self._ask_child(now)

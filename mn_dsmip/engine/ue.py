@@ -8,12 +8,12 @@ from ipaddress import IPv6Address
 from typing import Any
 
 from .base import Backoff, Datagram, Event, IPAddress, Machine, ProtocolError, Random, Side, UdpDatagram, earliest
-from .connection import Ended, PdnConnection, Progressed
+from .connection import PdnConnection
 from .discovery import Discovery, DiscoveryFailed, DnsDiscovery, HomeAgentFound, StaticDiscovery, ha_apn_fqdn
 from .effects import AttachFailed, DetachFinished, Redirected, StateChanged
 from .ike.path import IKE_PORT, NAT_T_PORT
 from .ue_network import UeNetwork
-from .ue_states import TABLE, WORKING, Access, Step, UeConfig, UeState
+from .ue_states import TABLE, WORKING, Access, Ended, Progressed, Step, UeConfig, UeState
 
 RETRY = Backoff(first=30.0, factor=2.0, limit=600.0, tries=1_000_000)
 """Between attempts of a UE that attaches by itself (TS 24.303 gives no value)."""

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
+from typing import NamedTuple
 
 from ..wire.codec import WireError
 from ..wire.ikev2_numbers import CfgAttribute
@@ -15,6 +16,8 @@ from .ike.eap_method import network_access_identifier
 from .ike.events import InitiatorConfig, Selectors
 from .ue_states import UeConfig
 
+ASSIGNED_ADDRESS_SIZE, IPV6_LENGTH = 17, 128
+"""Octets of INTERNAL_IP6_ADDRESS; most bits of its prefix."""
 EVERYWHERE = mobility_selector(IPv6Address(0), IPv6Address(2**128 - 1))
 
 
@@ -54,13 +57,46 @@ def initiator_config(
     )
 
 
-def home_prefix(configuration: Configuration | None) -> HomePrefix | None:
-    """The one home network prefix of a CFG_REPLY (RFC 5026 8.2); nothing when there is none that can be used."""
-    values = configuration.all(CfgAttribute.MIP6_HOME_PREFIX) if configuration else []
-    if not values:
+class Home(NamedTuple):
+    """What a gateway gave to a UE, and the prefix of the link that this belongs to."""
+
+    prefix: IPv6Network
+    """All of it is the UE's; one address long where the gateway chose the home address."""
+    link: IPv6Network
+    address: IPv6Address | None = None
+    """The home address that the gateway chose; the UE may form any of ``prefix`` if it chose none."""
+
+
+def assigned_home(configuration: Configuration | None, address_only: bool) -> Home | None:
+    """What a CFG_REPLY gives: a home network prefix, else a home address (RFC 5026 5.3.1, 5.3.2, 8.2).
+
+    Nothing when there is none of use. ``address_only``: no home address may be formed (USE_ASSIGNED_HoA).
+    """
+    if configuration is None:
         return None
+    prefix = None if address_only else _home_prefix(configuration.all(CfgAttribute.MIP6_HOME_PREFIX))
+    return Home(prefix, prefix) if prefix else _home_address(configuration.all(CfgAttribute.INTERNAL_IP6_ADDRESS))
+
+
+def _home_prefix(values: list[bytes]) -> IPv6Network | None:
     try:
-        found = HomePrefix.parse(values[0])
+        found = HomePrefix.parse(values[0]) if values else None
     except WireError:
         return None
-    return found if found.prefix_length == 64 else None
+    if found is None or found.prefix_length != 64 or not _may_be_home(found.prefix):
+        return None
+    return IPv6Network((found.prefix, 64), strict=False)
+
+
+def _home_address(values: list[bytes]) -> Home | None:
+    """Of an address and its prefix length in octets (RFC 7296 3.15.1)."""
+    if not values or len(values[0]) != ASSIGNED_ADDRESS_SIZE or values[0][16] > IPV6_LENGTH:
+        return None
+    address = IPv6Address(values[0][:16])
+    if not _may_be_home(address):
+        return None
+    return Home(IPv6Network(address), IPv6Network((address, values[0][16]), strict=False), address)
+
+
+def _may_be_home(address: IPv6Address) -> bool:
+    return not (address.is_unspecified or address.is_loopback or address.is_multicast or address.is_link_local)

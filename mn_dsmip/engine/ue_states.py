@@ -17,7 +17,7 @@ from ipaddress import IPv6Address, IPv6Network
 from cryptography import x509
 
 from ..crypto.aka import Usim
-from .base import IPAddress
+from .base import Event, IPAddress
 from .ike.aka_aliases import PeerAliases
 from .ike.aka_common import AKA, Flavour
 from .ike.events import DEFAULT_TIMERS, Timers
@@ -129,3 +129,25 @@ class Access:
     prefixes: tuple[IPv6Network, ...] = ()
     """On-link prefixes: one of them being the home prefix means the home link (TS 23.402 4.5.6)."""
     mtu: int = 1500
+
+
+@dataclass(frozen=True, slots=True)
+class Progressed(Event):
+    """One step further."""
+
+    step: Step
+
+
+@dataclass(frozen=True, slots=True)
+class Ended(Event):
+    """The connection is over. ``wanted``: because its user closed it, and then ``confirmed`` if the gateway agreed.
+
+    ``redirect``: another gateway is to serve the UE (RFC 5685).
+    """
+
+    wanted: bool
+    confirmed: bool
+    reason: str = ""
+    clause: str = ""
+    may_retry: bool = False
+    redirect: IPAddress | str | None = None

@@ -54,6 +54,6 @@ def test_a_second_refusal_is_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
     (failed,) = operator.nodes[0].seen(AttachFailed)
     assert isinstance(failed, AttachFailed)
     assert failed.reason == (
-        "the gateway assigned no home network prefix (the gateway refused: it insists on a configuration request "
-        "that we did not send (FAILED_CP_REQUIRED))"
+        "the gateway assigned neither a home network prefix nor a home address (the gateway refused: it insists on a "
+        "configuration request that we did not send (FAILED_CP_REQUIRED))"
     )

@@ -241,11 +241,13 @@ class AuthTask:
         reply = find(payloads, Configuration)
         refused, kind = ("", None) if isinstance(child, ChildSa) else (child[0], child[2])
         identity = self._gateway.data.decode(errors="replace")
+        assigned = notify(payloads, NotifyType.USE_ASSIGNED_HOA) is not None
         session.emit(
             IkeSaEstablished(
-                session.name, session.path.remote, identity, config.apn, str(session.chosen), reply, refused, kind
+                session.name, session.path.remote, identity, config.apn, str(session.chosen), reply, refused, kind,
+                assigned,
             )
-        )
+        )  # fmt: skip
         if isinstance(child, ChildSa):
             announce(session, child, first=True)
         elif error(payloads) is None and find(payloads, SecurityAssociation):

@@ -161,6 +161,8 @@ class IkeSaEstablished(Event):
     """Why there is no first child SA, if there is none."""
     child_notify: int | None = None
     """The notify that refused it."""
+    assigned: bool = False
+    """USE_ASSIGNED_HoA: no other home address than that of ``configuration`` may be used (RFC 5026 5.3.2)."""
 
 
 @dataclass(frozen=True, slots=True)
