@@ -170,7 +170,10 @@ class GatewayPolicy:
             return self._no(f"subscriber {peer.identity} is barred")
         allowed = subscription.apns if subscription else tuple(self.config.apns)
         apn = (peer.apn or allowed[0]).lower()
-        if apn not in allowed or apn not in self.config.apns:
+        if apn not in self.config.apns:
+            known = ", ".join(self.config.apns)
+            return self._no(f"subscriber {peer.identity} wants APN {apn}, which is unknown here; known are {known}")
+        if apn not in allowed:
             return self._no(f"subscriber {peer.identity} may not use APN {apn}")
         peer.apn = apn
         return self._take_grant(peer, self.config.apns[apn])

@@ -9,8 +9,9 @@ import pytest
 
 from mn_dsmip.crypto.aka import AuthenticationCentre, Subscriber
 from mn_dsmip.engine.gateway_policy import ApnPools, GatewayPolicy, PolicyConfig, Subscription
+from mn_dsmip.engine.ike.events import Refusal
 from mn_dsmip.engine.ike.policy import Peer
-from mn_dsmip.wire.ikev2_numbers import IdType
+from mn_dsmip.wire.ikev2_numbers import IdType, NotifyType
 from mn_dsmip.wire.ikev2_payloads import IdInitiator
 from tests.engine.ike_pair import APN, GATEWAY, UE, seeded
 
@@ -38,3 +39,19 @@ def test_an_imsi_is_not_read_as_another(psk: bytes | None) -> None:
 def test_a_peer_with_a_psk_is_known_by_its_nai() -> None:
     assert authorised(f"0{LONG}@nai.epc.mnc001.mcc001.3gppnetwork.org", b"a secret", LONG) == LONG
     assert authorised("somebody@example.net", b"a secret", LONG) == "somebody@example.net"
+
+
+@pytest.mark.parametrize(
+    ("apn", "says"),
+    [
+        ("ims", f"subscriber {LONG} may not use APN ims"),
+        ("nowhere", f"subscriber {LONG} wants APN nowhere, which is unknown here; known are {APN}, ims"),
+    ],
+)
+def test_an_apn_that_is_unknown_and_one_that_is_forbidden(apn: str, says: str) -> None:
+    """To the peer both are one AUTHENTICATION_FAILED; the operator has to know which."""
+    pools = {name: ApnPools(IPv6Network(f"2001:db8:{n}::/48")) for n, name in enumerate((APN, "ims"), 1)}
+    subscriptions = {LONG: Subscription(Subscriber(LONG, bytes(16), bytes(16)), (APN,))}
+    policy = GatewayPolicy(PolicyConfig(GATEWAY, subscriptions, pools), AuthenticationCentre(seeded(1), {}), seeded(2))
+    refusal = policy.authorise(Peer(b"session1", UE, GATEWAY, IdInitiator(IdType.RFC822, b""), apn, LONG))
+    assert refusal == Refusal(NotifyType.AUTHENTICATION_FAILED, says)

@@ -70,7 +70,7 @@ def test_no_common_suite(meeting: Field, charon: Charon) -> None:
 def test_unknown_apn(meeting: Field, charon: Charon) -> None:
     remote_access(charon, remote={"auth": "psk", "id": "nowhere"})
     failed = refusal(gateway(meeting), charon.initiate("s2c-user"))
-    assert failed.reason == f"subscriber {PEER} may not use APN nowhere"
+    assert failed.reason == f"subscriber {PEER} wants APN nowhere, which is unknown here; known are {APN}"
 
 
 @row("subscriber barred", "4")

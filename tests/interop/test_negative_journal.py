@@ -111,7 +111,8 @@ def test_no_common_esp_suite(gateway: Agent, charon: Charon) -> None:
 def test_unknown_apn(gateway: Agent, charon: Charon) -> None:
     connect(charon, remote={"auth": "psk", "id": "nowhere"})
     refused(charon)
-    assert gateway.await_entry("ike_failed")["reason"] == "subscriber ue@example.net may not use APN nowhere"
+    reason = gateway.await_entry("ike_failed")["reason"]
+    assert reason == "subscriber ue@example.net wants APN nowhere, which is unknown here; known are internet"
 
 
 @row("subscriber barred, whether it says its IMSI or its NAI")
