@@ -32,6 +32,7 @@ from ..wire.mobility import BadChecksum, UnknownType, build_mobility, parse_mobi
 from .base import Random
 from .ike.events import ChildSa
 from .mip.packet import MobilityPacket
+from .selection import of_type, selects
 
 
 class EspPair:
@@ -85,7 +86,7 @@ class EspDatabase:
         waiting = None
         for pair in reversed(self._sessions.get(session, ())):
             child = pair.child
-            if child.transport and _allows(child.local, local, mh_type) and _allows(child.remote, remote, mh_type):
+            if child.transport and _may_carry(child.local, child.remote, local, remote, mh_type):
                 if not pair.standby:
                     return pair
                 waiting = waiting or pair
@@ -96,15 +97,16 @@ class EspDatabase:
         return [pair for pair in reversed(self._sessions.get(session, ())) if not pair.child.transport]
 
 
-def _allows(selectors: Iterable[TrafficSelector], address: IPv6Address, mh_type: int) -> bool:
-    """Selectors code the type in the port's high octet (RFC 4877 7.1); OPAQUE (65535..0) stands for any here."""
-    port = mh_type << 8
-    return any(
-        each.protocol in (0, MOBILITY_HEADER)
-        and each.start.version == 6
-        and int(each.start) <= int(address) <= int(each.end)
-        and (each.start_port <= port <= each.end_port or each.start_port > each.end_port)
-        for each in selectors
+def _may_carry(
+    source_selectors: Iterable[TrafficSelector],
+    destination_selectors: Iterable[TrafficSelector],
+    source: IPv6Address,
+    destination: IPv6Address,
+    mh_type: int,
+) -> bool:
+    protocol, source_port, destination_port = of_type(MOBILITY_HEADER, mh_type << 8)
+    return selects(source_selectors, 6, int(source), protocol, source_port) and selects(
+        destination_selectors, 6, int(destination), protocol, destination_port
     )
 
 
@@ -147,7 +149,7 @@ def open_mobility(
     remote, local = IPv6Address(source), IPv6Address(destination)
     mh_type = content[2] if len(content) > 2 else 0
     child = pair.child
-    selected = _allows(child.local, local, mh_type) and _allows(child.remote, remote, mh_type)
+    selected = _may_carry(child.remote, child.local, remote, local, mh_type)
     if next_header != MOBILITY_HEADER or not child.transport or not selected:
         counters["esp-selector"] += 1
         return None

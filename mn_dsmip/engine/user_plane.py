@@ -16,84 +16,21 @@ from ipaddress import IPv4Address, IPv6Network
 from typing import NamedTuple
 
 from ..crypto.esp import EspError
-from ..wire.ikev2_payloads import TrafficSelector
 from ..wire.ip import (
     ESP,
-    FRAGMENT,
-    ICMPV6,
     IPIP,
     IPV6_HEADER,
     IPV6_IN,
-    MOBILITY_HEADER,
     NO_NEXT_HEADER,
     UDP,
     ipv6_packet,
     udp_payload,
 )
 from .protection import EspDatabase, EspPair
-from .tunnel import EXTENSION_HEADERS, inner_destination, inner_source, is_inner, may_travel, take_congestion
+from .selection import flow_of, selects
+from .tunnel import inner_destination, inner_source, is_inner, may_travel, take_congestion
 
-ICMP, TCP, DCCP, SCTP, UDP_LITE = 1, 6, 33, 132, 136
-_WITH_PORTS = frozenset((TCP, UDP, DCCP, SCTP, UDP_LITE))
-_WITH_TYPE = frozenset((ICMP, ICMPV6))
 UDP_HEADER = 8
-
-
-class Flow(NamedTuple):
-    """What traffic selectors see of an inner packet; ports are ``None`` where a fragment hides them."""
-
-    protocol: int
-    source_port: int | None
-    destination_port: int | None
-
-
-def flow_of(packet: bytes) -> Flow:
-    """Look behind an inner packet's extension headers; ICMP types and codes count as ports (RFC 4301 4.4.1.1)."""
-    if packet[0] >> 4 == 6:
-        protocol, position, first = _upper_layer(packet)
-    else:
-        protocol, position = packet[9], 4 * (packet[0] & 15)
-        first = not ((packet[6] & 0x1F) or packet[7])
-    content = packet[position : position + 4]
-    if not first or len(content) < 4:
-        return Flow(protocol, None, None)
-    if protocol in _WITH_PORTS:
-        return Flow(protocol, content[0] << 8 | content[1], content[2] << 8 | content[3])
-    if protocol in _WITH_TYPE:
-        return Flow(protocol, *(content[0] << 8 | content[1],) * 2)
-    if protocol == MOBILITY_HEADER:
-        return Flow(protocol, *(content[2] << 8,) * 2)
-    return Flow(protocol, 0, 0)
-
-
-def _upper_layer(packet: bytes) -> tuple[int, int, bool]:
-    """Protocol, where it begins, and whether this is its beginning."""
-    protocol, position = packet[6], IPV6_HEADER
-    while protocol in EXTENSION_HEADERS and position + 8 <= len(packet):
-        if protocol == FRAGMENT:
-            if packet[position + 2] or packet[position + 3] & 0xF8:
-                return packet[position], position + 8, False
-            length = 8
-        else:
-            length = 8 * (1 + packet[position + 1])
-        protocol, position = packet[position], position + length
-    return protocol, position, True
-
-
-def selects(
-    selectors: tuple[TrafficSelector, ...], version: int, address: int, protocol: int, port: int | None
-) -> bool:
-    """Whether one of the selectors holds that end of a flow; a hidden port fits a selector of all ports only."""
-    return any(
-        each.start.version == version
-        and int(each.start) <= address <= int(each.end)
-        and each.protocol in (0, protocol)
-        and (
-            (each.start_port, each.end_port) == (0, 0xFFFF)
-            or (port is not None and each.start_port <= port <= each.end_port)
-        )
-        for each in selectors
-    )
 
 
 class Ends(NamedTuple):
@@ -156,9 +93,9 @@ class UserPlane:
         session = self._sessions.get(inner[home : home + size])
         if session is None:
             return None
-        waiting = None
+        waiting, seen = None, _see(inner, home, other)
         for pair in self._database.tunnels(session):
-            if _covers(pair, inner, home, other):
+            if _covers(pair, seen):
                 if not pair.standby:
                     return pair
                 waiting = waiting or pair
@@ -185,7 +122,7 @@ class UserPlane:
                 self._counters["tunnel-malformed"] += 1
         elif not may_travel(inner):
             self._counters["tunnel-not-forwarded"] += 1
-        elif not _covers(pair, inner, inner_source(inner), inner_destination(inner)):
+        elif not _covers(pair, _see(inner, inner_source(inner), inner_destination(inner))):
             self._counters["esp-selector"] += 1
         elif (marked := take_congestion(inner, traffic_class)) is None:
             self._counters["tunnel-congestion"] += 1
@@ -195,15 +132,32 @@ class UserPlane:
         return None
 
 
-def _covers(pair: EspPair, inner: bytes, home: int, other: int) -> bool:
-    """Whether the SA may carry a packet with the UE's address at ``home`` and the other one at ``other``."""
+class _Seen(NamedTuple):
+    """What an SA is chosen by: the UE's end of an inner packet and the other one."""
+
+    version: int
+    protocol: int
+    home: int
+    home_port: int | None
+    other: int
+    other_port: int | None
+
+
+def _see(inner: bytes, home: int, other: int) -> _Seen:
+    """Look at a packet with the UE's address at ``home`` and the other one at ``other``."""
     version = inner[0] >> 4
     size = 16 if version == 6 else 4
     flow = flow_of(inner)
     ports = (flow.source_port, flow.destination_port)
-    remote_port, local_port = ports if home < other else ports[::-1]
-    return selects(
-        pair.child.remote, version, int.from_bytes(inner[home : home + size], "big"), flow.protocol, remote_port
-    ) and selects(
-        pair.child.local, version, int.from_bytes(inner[other : other + size], "big"), flow.protocol, local_port
+    home_port, other_port = ports if home < other else ports[::-1]
+    home_address = int.from_bytes(inner[home : home + size], "big")
+    other_address = int.from_bytes(inner[other : other + size], "big")
+    return _Seen(version, flow.protocol, home_address, home_port, other_address, other_port)
+
+
+def _covers(pair: EspPair, seen: _Seen) -> bool:
+    """Whether the SA may carry such a packet."""
+    version, protocol, home, home_port, other, other_port = seen
+    return selects(pair.child.remote, version, home, protocol, home_port) and selects(
+        pair.child.local, version, other, protocol, other_port
     )

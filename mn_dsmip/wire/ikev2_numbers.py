@@ -192,6 +192,10 @@ class CfgAttribute(IntEnum):
     INTERNAL_DNS_DOMAIN = 25
 
 
+ANY_PORT, OPAQUE_PORT = (0, 0xFFFF), (0xFFFF, 0)
+"""Start and end in a traffic selector: whatever the port, seen or not; and no port that can be seen (3.13.1)."""
+
+
 class TsType(IntEnum):
     """RFC 7296 3.13.1."""
 

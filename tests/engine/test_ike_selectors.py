@@ -63,11 +63,15 @@ def test_address_families_do_not_mix() -> None:
     assert not covers([six], [four])
 
 
-def test_opaque_ports_meet_nothing_but_themselves() -> None:
-    """RFC 7296 3.13.1: OPAQUE is start 65535, end 0."""
+def test_opaque_ports_meet_any_and_themselves() -> None:
+    """RFC 7296 3.13.1: OPAQUE is start 65535, end 0, and ANY includes it."""
     home = IPv6Address("2001:db8:1:1::100")
     opaque = TrafficSelector(135, 65535, 0, home, home)
-    assert narrow([opaque], [mobility_selector(home)]) == ()
+    update = TrafficSelector(135, 0x500, 0x500, home, home)
+    assert narrow([opaque], [mobility_selector(home)]) == narrow([mobility_selector(home)], [opaque]) == (opaque,)
+    assert narrow([opaque], [opaque]) == (opaque,)
+    assert narrow([opaque], [update]) == narrow([update], [opaque]) == ()
+    assert covers([mobility_selector(home)], [opaque]) and not covers([opaque], [mobility_selector(home)])
 
 
 def test_every_mobility_header_type_is_meant() -> None:

@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network
 
 import pytest
 
@@ -18,9 +17,8 @@ from mn_dsmip.engine.ike.path import Nat, holds_esp
 from mn_dsmip.engine.ike.proposals import PROFILES
 from mn_dsmip.engine.protection import EspPair
 from mn_dsmip.engine.stack import Stack
-from mn_dsmip.engine.user_plane import Ends, Flow, flow_of, selects
+from mn_dsmip.engine.user_plane import Ends
 from mn_dsmip.wire.icmpv6 import IcmpV6
-from mn_dsmip.wire.ikev2_payloads import TrafficSelector
 from mn_dsmip.wire.ip import ESP, HOP_LIMIT, ICMPV6, IPV6_IN, UDP, Ipv6Packet, ipv6_packet, parse_ipv6, udp_payload
 from tests.engine.ike_pair import PSK, initiator_config, seeded
 
@@ -193,32 +191,3 @@ def test_after_the_end_nothing_is_forwarded() -> None:
     assert peer.sealed == []
     assert peer.gateway.counters["home-not-bound"] == 1
     assert peer.gateway.status(peer.now)["protected_user_planes"] == 0
-
-
-def test_flows_behind_extension_headers_and_in_fragments() -> None:
-    source, destination = PEER.packed, OWN.packed
-    body = udp_payload(source, 1000, destination, 2000, b"data")
-    assert flow_of(ipv6_packet(source, destination, UDP, body)) == Flow(UDP, 1000, 2000)
-    options = bytes((UDP, 0, 1, 4, 0, 0, 0, 0))
-    assert flow_of(ipv6_packet(source, destination, 60, options + body)) == Flow(UDP, 1000, 2000)
-    first, later = bytes((UDP, 0, 0, 1, 0, 0, 0, 9)), bytes((UDP, 0, 0, 8, 0, 0, 0, 9))
-    assert flow_of(ipv6_packet(source, destination, 44, first + body)) == Flow(UDP, 1000, 2000)
-    assert flow_of(ipv6_packet(source, destination, 44, later + body)) == Flow(UDP, None, None)
-    echo = bytes((128, 0, 0, 0, 0, 0, 0, 0))
-    assert flow_of(ipv6_packet(source, destination, ICMPV6, echo)) == Flow(ICMPV6, 0x8000, 0x8000)
-    assert flow_of(ipv6_packet(source, destination, UDP, b"")) == Flow(UDP, None, None)
-    header = bytes((0x45, 0, 0, 28, 0, 0, 0, 0, 64, 17, 0, 0, 10, 0, 0, 1, 10, 0, 0, 2))
-    assert flow_of(header + b"\0\1\0\2\0\0\0\0") == Flow(UDP, 1, 2)
-    assert flow_of(header[:6] + b"\0\5" + header[8:] + b"\0\1\0\2\0\0\0\0") == Flow(UDP, None, None)
-
-
-def test_selectors_of_protocols_and_ports() -> None:
-    dns = (TrafficSelector(UDP, 53, 53, PEER, PEER),)
-    assert selects(dns, 6, int(PEER), UDP, 53)
-    assert not selects(dns, 6, int(PEER), UDP, 54)
-    assert not selects(dns, 6, int(PEER), 6, 53)
-    assert not selects(dns, 6, int(OWN), UDP, 53)
-    assert not selects(dns, 6, int(PEER), UDP, None)
-    assert not selects(dns, 4, int(PEER), UDP, 53)
-    four = (replace(dns[0], start_port=0, end_port=0xFFFF, start=IPv4Address("10.0.0.0"), end=IPv4Address("10.0.0.9")),)
-    assert selects(four, 4, int(IPv4Address("10.0.0.5")), UDP, None)

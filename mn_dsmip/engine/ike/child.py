@@ -12,7 +12,7 @@ from ...crypto.kdf import child_keys
 from ...crypto.suites import Random
 from ...wire.codec import WireError
 from ...wire.ikev2 import Message
-from ...wire.ikev2_numbers import Exchange, NotifyType, Protocol
+from ...wire.ikev2_numbers import ANY_PORT, OPAQUE_PORT, Exchange, NotifyType, Protocol
 from ...wire.ikev2_payloads import (
     NONCE_LENGTHS,
     KeyExchange,
@@ -41,17 +41,16 @@ NONCE_LENGTH = 32
 """Octets; at least half the key of every PRF here (RFC 7296 2.10)."""
 FIRST_USABLE_SPI = 256
 """RFC 4303 2.1 reserves those below."""
-ALL_PORTS = (0, 0xFFFF)
 
 
 def mobility_selector(low: IPv6Address, high: IPv6Address | None = None) -> TrafficSelector:
     """All Mobility Header types between ``low`` and ``high`` (RFC 4877 7.1); room for revocation (RFC 5846 6.1)."""
-    return TrafficSelector(MOBILITY_HEADER, *ALL_PORTS, low, high or low)
+    return TrafficSelector(MOBILITY_HEADER, *ANY_PORT, low, high or low)
 
 
 def address_selector(low: IPAddress, high: IPAddress) -> TrafficSelector:
     """All traffic of the addresses between ``low`` and ``high``."""
-    return TrafficSelector(0, *ALL_PORTS, low, high)
+    return TrafficSelector(0, *ANY_PORT, low, high)
 
 
 def narrow(asked: Iterable[TrafficSelector], allowed: Iterable[TrafficSelector]) -> tuple[TrafficSelector, ...]:
@@ -69,10 +68,18 @@ def _intersect(one: TrafficSelector, other: TrafficSelector) -> TrafficSelector 
     if one.start.version != other.start.version or (one.protocol and other.protocol and one.protocol != other.protocol):
         return None
     low, high = max(one.start, other.start, key=int), min(one.end, other.end, key=int)
-    first, last = max(one.start_port, other.start_port), min(one.end_port, other.end_port)
-    if int(low) > int(high) or first > last:
+    ports = _both_ports((one.start_port, one.end_port), (other.start_port, other.end_port))
+    if int(low) > int(high) or ports is None:
         return None
-    return TrafficSelector(one.protocol or other.protocol, first, last, low, high)
+    return TrafficSelector(one.protocol or other.protocol, *ports, low, high)
+
+
+def _both_ports(one: tuple[int, int], other: tuple[int, int]) -> tuple[int, int] | None:
+    """ANY includes OPAQUE, other ranges do not (RFC 7296 3.13.1)."""
+    if OPAQUE_PORT in (one, other):
+        return OPAQUE_PORT if one == other or ANY_PORT in (one, other) else None
+    first, last = max(one[0], other[0]), min(one[1], other[1])
+    return (first, last) if first <= last else None
 
 
 def covers(outer: Iterable[TrafficSelector], inner: Iterable[TrafficSelector]) -> bool:
