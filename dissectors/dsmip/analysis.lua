@@ -121,9 +121,8 @@ local function read(run, message, complain)
 end
 
 -- For those who go over the messages of a capture once, in order, for their sentences: functions by kind, of a run
--- (`sessions.new(nil)`), a message and `keep_silent`.
+-- (`sessions.new(nil)`), a message, and what to call with it for what is wrong: (message, expert, text, value or nil).
 analysis.read = READ
-function analysis.keep_silent() end
 
 -- Goes on to frame `number`; what is written for its messages is then complete as far as it looks back.
 function analysis:advance(number)

@@ -130,15 +130,18 @@ local PAUSE = 400 -- per cent: memory is collected when there is four times as m
 -- Writes sentences into the Info column and nothing else: the messages of a capture that is read once, from start to
 -- end, need not be kept, and frames without any are not looked at.
 local function register_for_words(ctx, state)
-  local read, complain, with_keys = analysis.read, analysis.keep_silent, state.with_keys
+  local read, with_keys = analysis.read, state.with_keys
   local sentence, append = info.sentence, quick.append
-  local run, words, number_of, time_of, column_of
+  local run, words, number_of, time_of, column_of, wrong
+  local function complain(_, _, text, value)
+    wrong = wrong or show.wrong(value and text:format(value) or text)
+  end
   local listening
   listening = capture.start(function() return { highest = 0 } end, function(messages, count, pinfo)
     if not words then return end
     if not number_of then number_of, time_of, column_of = quick.number, quick.abs_ts, quick.info end
     local message, number = messages[1], number_of(pinfo)
-    message.number = number
+    message.number, wrong = number, nil
     if message.exchange then message.time = time_of(pinfo) end -- only unanswered IKE needs it
     if with_keys then message.inner = decrypted(state, message) end
     read[message.kind](run, message, complain)
@@ -148,7 +151,10 @@ local function register_for_words(ctx, state)
       read[another.kind](run, another, complain)
     end
     if not message.session then message = messages[2] end
-    if message and message.session then append(column_of(pinfo), sentence(message)) end
+    if message and message.session then
+      local text = sentence(message)
+      append(column_of(pinfo), wrong and wrong .. text or text)
+    end
   end)
   function ctx.proto.init()
     listening.reset()

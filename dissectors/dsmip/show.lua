@@ -59,11 +59,14 @@ local function title(message)
   return (", session %d, step %d/%d: %s"):format(message.session.number, step, steps.COUNT, steps.names[step])
 end
 
--- What is wrong, for the Info column: there the clause can go, and a repetition is told already.
+-- What is wrong, for the Info column: there the clause can go.
+function show.wrong(text) return " ! " .. text:gsub("%s*%b()$", "") end
+
+-- The first remark of a frame for the Info column, where a repetition is told already.
 local function complaint(messages)
   for _, message in ipairs(messages) do
     for _, problem in ipairs(message.problems or {}) do
-      if problem.expert ~= "retransmission" then return " ! " .. problem.text:gsub("%s*%b()$", "") end
+      if problem.expert ~= "retransmission" then return show.wrong(problem.text) end
     end
   end
   return ""

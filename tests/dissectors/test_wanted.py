@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.dissectors.packets import violations
 from tests.dissectors.packets.plain import DISSECTORS
-from tests.dissectors.packets.tshark import SCRIPT
+from tests.dissectors.packets.tshark import SCRIPT, run
 
 CAPTURES = Path(__file__).resolve().parents[2] / "captures"
 CASES = sorted(path.parent.name for path in CAPTURES.glob("*/trace.pcapng"))
@@ -83,6 +84,23 @@ def test_the_sentences_are_the_same_whatever_else_is_wanted(case: str, keys: boo
     )
     assert alone == beside
     assert any(alone)
+
+
+def test_what_is_wrong_is_said_whatever_else_is_wanted(tmp_path: Path) -> None:
+    capture, said = violations.write(tmp_path), []
+    for options in ((), ("-Y", "dsmip or not dsmip"), ("-2",)):
+        shown = run(capture, *violations.OPTIONS, *options).stdout.splitlines()
+        said.append([line.partition(" ! ")[2] for line in shown if " | S2c" in line])
+    assert said[0] == said[1] == said[2]
+    assert [line.partition(" | S2c")[0] for line in said[0] if line] == [
+        "Lifetime 3604 s granted, 3600 s asked for in frame 7",
+        "2001:db8:1:7::100 is not in the home network prefix 2001:db8:9:9::/64",
+        "Refused: status 132, not home subnet",
+        "This SA is for the home address 2001:db8:1:1::100",
+        "Sequence number 7, the last Binding Update had 2",
+        "Without ESP, though IKEv2 set up an SA",
+        "BU without Alternate Care-of Address option (3): ESP does not protect the source address",
+    ]
 
 
 @pytest.mark.parametrize("case", CASES)
