@@ -23,7 +23,7 @@ from .base import Datagram, Event, ProtocolError, Random, UdpDatagram, earliest
 from .effects import LeaseChanged
 from .gateway_network import GatewayNetwork
 from .gateway_policy import GatewayPolicy, PolicyConfig, holder_of
-from .ike.events import ChildSaClosed, ChildSaEstablished, IkeFailed, IkeSaClosed, IkeSaEstablished, ResponderConfig
+from .ike.events import ChildSaClosed, ChildSaEstablished, IkeSaClosed, IkeSaEstablished, ResponderConfig
 from .ike.path import holds_esp
 from .ike.redirect import gateway_of
 from .ike.responder import IkeResponder
@@ -335,11 +335,9 @@ class Gateway:
         if not self.network.database.tunnels(event.session):
             self.network.user_plane.forget(event.session)
 
-    def _refused(self, event: IkeFailed, now: float) -> None:
-        self.policy.forget(event.session)
-
     def _remove_children(self, session: bytes) -> None:
-        self.network.database.remove_session(session)
+        for spi in self.network.database.remove_session(session):
+            self._authorizations.pop(spi, None)
         self.network.user_plane.forget(session)
 
     def _session_closed(self, event: IkeSaClosed, now: float) -> None:
@@ -377,7 +375,6 @@ class Gateway:
 _REACTIONS: dict[type[Event], Callable[[Gateway, Any, float], None]] = {
     IkeSaEstablished: Gateway._established,
     IkeSaClosed: Gateway._session_closed,
-    IkeFailed: Gateway._refused,
     ChildSaEstablished: Gateway._child_established,
     ChildSaClosed: Gateway._child_closed,
     BindingCreated: Gateway._binding_created,

@@ -155,7 +155,7 @@ class GatewayPolicy:
         return method
 
     def forget(self, session: bytes) -> None:
-        """The session is over, or needs its authentication no more."""
+        """What its authentication left here is of no use any more."""
         self._distant.pop(session, None)
 
     def authorise(self, peer: Peer) -> Refusal | None:

@@ -72,10 +72,12 @@ class EspDatabase:
         if pair is not None:
             self._sessions[pair.session].remove(pair)
 
-    def remove_session(self, session: bytes) -> None:
-        """Forget every child SA of an IKE SA."""
-        for pair in self._sessions.pop(session, ()):
-            del self._inbound[pair.inbound.spi]
+    def remove_session(self, session: bytes) -> list[bytes]:
+        """Forget every child SA of an IKE SA; the SPIs that they had."""
+        spis = [pair.inbound.spi for pair in self._sessions.pop(session, ())]
+        for spi in spis:
+            del self._inbound[spi]
+        return spis
 
     def inbound(self, spi: bytes) -> EspPair | None:
         """The SA that an incoming packet names."""

@@ -27,6 +27,8 @@ from ..wire.ip import (
 
 _pack_front = struct.Struct("!IHBB").pack
 EXTENSION_HEADERS = frozenset((HOP_BY_HOP, ROUTING, FRAGMENT, DESTINATION_OPTIONS))
+IPV4_HEADER = 20
+"""Octets without options."""
 LIMIT_HEADER = 8
 """Octets of a destination options header with a tunnel encapsulation limit."""
 
@@ -147,7 +149,13 @@ def is_inner(packet: bytes, protocol: int) -> bool:
             and packet[0] >> 4 == 6
             and IPV6_HEADER + (packet[4] << 8 | packet[5]) == len(packet)
         )
-    return protocol == IPIP and len(packet) >= 20 and packet[0] >> 4 == 4 and packet[2] << 8 | packet[3] == len(packet)
+    return (
+        protocol == IPIP
+        and len(packet) >= IPV4_HEADER
+        and packet[0] >> 4 == 4
+        and IPV4_HEADER <= 4 * (packet[0] & 15) <= len(packet)
+        and packet[2] << 8 | packet[3] == len(packet)
+    )
 
 
 def may_travel(packet: bytes) -> bool:

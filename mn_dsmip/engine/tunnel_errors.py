@@ -12,6 +12,8 @@ from .tunnel import EXTENSION_HEADERS, LIMIT_HEADER, encapsulation_limit
 
 ERRORS_PER_SECOND = 1000.0
 """Errors of one agent, on average and at once; RFC 4443 2.4 (f) demands a limit, the figure is ours."""
+LARGEST_INNER = 65280
+"""Octets of an inner packet that fit one outer packet with whatever a tunnel and ESP add; nobody sends larger ones."""
 IPV4_REPORTER = bytes((192, 0, 0, 8))
 """Source of ICMPv4 errors made where no IPv4 address is known: the dummy address of RFC 7600 4.8."""
 
@@ -47,6 +49,9 @@ class TunnelErrors:
                     return False, None
                 return False, icmpv6_error(reporter, IcmpV6.PARAMETER_PROBLEM, 0, limit[1], inner)
             tunnel_mtu -= LIMIT_HEADER
+        if len(inner) > LARGEST_INNER:
+            self._counters["inner-too-big"] += 1
+            return False, self._report_size(inner, min(tunnel_mtu, LARGEST_INNER), reporter, now)
         if len(inner) <= tunnel_mtu or not _too_big(inner, tunnel_mtu):
             return True, None
         self._counters["inner-too-big"] += 1

@@ -89,6 +89,7 @@ class Policy:
         self.default_apn = ""
         self.reply: Callable[[Configuration | None], Configuration | Refusal | None] = usual_reply
         self.peers: list[Peer] = []
+        self.forgotten: list[bytes] = []
 
     def usual_method(self, peer: Peer) -> EapMethod | bytes | Refusal:
         if self.psk is not None:
@@ -101,6 +102,9 @@ class Policy:
         self.peers.append(peer)
         peer.apn = peer.apn or self.default_apn or None
         return self.method(peer)
+
+    def forget(self, session: bytes) -> None:
+        self.forgotten.append(session)
 
     def authorise(self, peer: Peer) -> Refusal | None:
         return self.authorisation

@@ -23,6 +23,9 @@ FRAGMENT_HEADER = 4
 MAXIMUM_FRAGMENTS = 64
 """More than that no message of ours needs; a peer that announces more is not followed."""
 
+LONGEST_CONTENT = 65535
+"""Octets of a message that is put together, whoever sends it: there is no proof yet who that is."""
+
 
 def padded(content: bytes, sealer: Sealer) -> bytes:
     """The plaintext of an SK or SKF payload (RFC 7296 3.14)."""
@@ -54,12 +57,13 @@ def seal_fragments(message: Message, first: int, content: bytes, sealer: Sealer,
 class Reassembly:
     """The fragments of one message, all of which passed their integrity check."""
 
-    __slots__ = ("_content", "first", "message_id", "total")
+    __slots__ = ("_content", "_octets", "first", "message_id", "total")
 
     def __init__(self, message_id: int) -> None:
         self.message_id = message_id
         self.total = 0
         self.first: int = PayloadType.NONE
+        self._octets = 0
         self._content: dict[int, bytes] = {}
 
     def add(self, fragment: EncryptedFragment, content: bytes) -> bytes | None:
@@ -72,9 +76,12 @@ class Reassembly:
         if fragment.total > self.total:
             self.total = fragment.total
             self._content.clear()
+            self._octets = 0
         if fragment.fragment == 1:
             self.first = fragment.first_inner
-        self._content.setdefault(fragment.fragment, content)
+        if fragment.fragment not in self._content and self._octets + len(content) <= LONGEST_CONTENT:
+            self._content[fragment.fragment] = content
+            self._octets += len(content)
         if len(self._content) < self.total:
             return None
         return b"".join(self._content[number] for number in range(1, self.total + 1))

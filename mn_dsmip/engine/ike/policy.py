@@ -34,6 +34,9 @@ class ResponderPolicy(Protocol):
     def authenticator(self, peer: Peer) -> EapMethod | bytes | Refusal:
         """How to authenticate this peer: an EAP server, a pre-shared key, or not at all."""
 
+    def forget(self, session: bytes) -> None:
+        """The session is no more, whatever became of it."""
+
     def authorise(self, peer: Peer) -> Refusal | None:
         """Whether the authenticated peer may use its APN; afterwards ``peer.apn`` is the one in force."""
 

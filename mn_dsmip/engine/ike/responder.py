@@ -58,6 +58,7 @@ class IkeResponder:
         self._by_request: dict[bytes, ResponderSession] = {}
         self._requests: dict[bytes, bytes] = {}
         self._half_open: set[bytes] = set()
+        self._failed: dict[bytes, None] = {}  # closed before they came up, the longest closed first
         self._timers: list[tuple[float, bytes]] = []
         self._armed: dict[bytes, float] = {}
         self._secrets: list[bytes] = []
@@ -132,6 +133,8 @@ class IkeResponder:
             self._index(session, tuple(sa.local_spi for sa in session.sas))
         if session.established or session.closed:
             self._half_open.discard(spi)
+        if session.closed and not session.established:
+            self._failed[spi] = None
         self._events += session.events()
         self._datagrams += session.datagrams_to_send()
         self.counters.update(session.counters)
@@ -142,6 +145,8 @@ class IkeResponder:
         elif self._armed.get(spi) != timer:
             self._armed[spi] = timer
             heappush(self._timers, (timer, spi))
+        if len(self._failed) > self.config.maximum_half_open:  # no more than may try may have failed
+            self._forget(self.sessions[next(iter(self._failed))])
 
     def _index(self, session: ResponderSession, spis: tuple[bytes, ...]) -> None:
         """Find a session by all SPIs that it has now."""
@@ -200,6 +205,8 @@ class IkeResponder:
         if not session.established and not session.closed:
             self.counters["ike-half-open-expired"] += 1
         self._half_open.discard(spi)
+        self._failed.pop(spi, None)
+        self._policy.forget(spi)
         self.sessions.pop(spi, None)
         self._index(session, ())
         del self._known[spi]

@@ -22,6 +22,8 @@ from .rekey_ike import RekeyIkeTask
 from .sa import Sa, Task
 
 MAJOR_VERSION = 2
+MOST_REPLACED = 16
+"""IKE SAs kept after their replacement; none is needed longer than a few round trips."""
 IPV4 = 4
 
 
@@ -70,7 +72,7 @@ class Session:
         """Child SAs by our inbound SPI."""
         self.unconfirmed: dict[bytes, float] = {}
         """Child SAs that the peer may not know of: it has sent no request since our answer, at that time."""
-        self._delayed: list[tuple[float, Callable[[float], None]]] = []
+        self._delayed: list[tuple[float, bytes, Callable[[float], None]]] = []
         self._events: list[Event] = []
         self._datagrams: list[UdpDatagram] = []
 
@@ -139,7 +141,7 @@ class Session:
             self.reminded = now
         self.others = [sa for sa in self.others if sa.expires is None or sa.expires > now]
         while self._delayed and self._delayed[0][0] <= now and not self.closed:
-            self._delayed.pop(0)[1](now)
+            self._delayed.pop(0)[2](now)
         idle = self.current.next_timer() is None and self.established and self.timers.liveness
         if idle and not self.closed and self.heard + self.timers.liveness <= now:
             self.check_liveness(now)
@@ -157,9 +159,10 @@ class Session:
             self.children[spi] = event.child
             if self.timers.child_lifetime:
                 due = self.heard + self._before(self.timers.child_lifetime, spi)
-                self.later(due, lambda then: self.rekey_child(spi, then))
+                self.later(due, lambda then: self.rekey_child(spi, then), spi)
         elif isinstance(event, ChildSaClosed):
             self.children.pop(event.inbound_spi, None)
+            self._give_up(event.inbound_spi)
         self._events.append(event)
 
     def queue(self, task: Task, now: float) -> None:
@@ -170,10 +173,14 @@ class Session:
         """Make ``call`` when the peer may be less busy; each side at a time of its own (RFC 7296 2.25)."""
         self.later(now + self.timers.again * (1.0 if self.began else 1.5), call)
 
-    def later(self, when: float, call: Callable[[float], None]) -> None:
-        """Make ``call`` at that time, if the session lives until then."""
-        self._delayed.append((when, call))
+    def later(self, when: float, call: Callable[[float], None], about: bytes = b"") -> None:
+        """Make ``call`` at that time, if the session lives until then; it replaces an earlier one ``about`` the same."""
+        self._give_up(about)
+        self._delayed.append((when, about, call))
         self._delayed.sort(key=lambda one: one[0])
+
+    def _give_up(self, about: bytes) -> None:
+        self._delayed = [one for one in self._delayed if not about or one[1] != about]
 
     def send(self, messages: list[bytes], path: Path | None = None) -> None:
         """Send a message, or its fragments, to where the peer is or along ``path``."""
@@ -221,6 +228,7 @@ class Session:
         sa.expires = now + self.timers.linger
         if sa not in self.others:
             self.others.append(sa)
+        del self.others[:-MOST_REPLACED]  # a peer may rekey faster than time passes
 
     def child_of_peer(self, spi: bytes) -> ChildSa | None:
         """The child SA that the peer knows by its own inbound ``spi``."""
@@ -261,6 +269,7 @@ class Session:
             self.later(
                 now + self._before(self.timers.ike_lifetime, sa.local_spi),
                 lambda then: self.rekey(then) if sa is self.current else None,
+                self.name,
             )
 
     def _before(self, lifetime: float, spi: bytes) -> float:
