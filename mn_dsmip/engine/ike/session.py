@@ -174,7 +174,7 @@ class Session:
         self.later(now + self.timers.again * (1.0 if self.began else 1.5), call)
 
     def later(self, when: float, call: Callable[[float], None], about: bytes = b"") -> None:
-        """Make ``call`` at that time, if the session lives until then; it replaces an earlier one ``about`` the same."""
+        """Make ``call`` at that time, if the session lives; it takes the place of an earlier one ``about`` the same."""
         self._give_up(about)
         self._delayed.append((when, about, call))
         self._delayed.sort(key=lambda one: one[0])
