@@ -8,9 +8,10 @@ from dataclasses import replace
 
 import pytest
 
-from mn_dsmip.engine.effects import PseudonymChanged
+from mn_dsmip.engine.effects import AttachFailed, PseudonymChanged
 from mn_dsmip.engine.gateway_policy import PolicyConfig
 from mn_dsmip.engine.ike.aka_aliases import PeerAliases, ServerAliases
+from mn_dsmip.engine.ike.aka_common import AKA, AKA_PRIME, Flavour
 from mn_dsmip.engine.ike.events import IkeSaEstablished
 from mn_dsmip.engine.ue import UserEquipment
 from mn_dsmip.engine.ue_states import UeState
@@ -78,13 +79,35 @@ def test_fast_reauthentication_on_a_bad_link(seed: int) -> None:
     assert known == {"001010000000001"}
 
 
-def test_a_gateway_that_forgot_everything() -> None:
-    """Another secret, no contexts: identities are asked for, down to the permanent one."""
+def restart(network: Operator, secret: bytes) -> ServerAliases:
+    """Another gateway in place of the first, which knows nothing but ``secret``."""
+    aliases = ServerAliases(random.Random("new").randbytes, secret)
+    network.policy = replace(network.policy, aliases=aliases)
+    network.start()
+    return aliases
+
+
+@pytest.mark.parametrize("secret", [b"secret", b"another"], ids=["its-secret-kept", "its-secret-lost"])
+@pytest.mark.parametrize("flavour", [AKA, AKA_PRIME], ids=["aka", "aka-prime"])
+def test_a_gateway_that_was_restarted(secret: bytes, flavour: Flavour) -> None:
+    """Keys of fast re-authentications are in memory only: a full one is next, and after it a fast one again."""
     network = operator()
-    ue = network.add_ue(aliases=PeerAliases(random.Random("ue").randbytes))
+    own = PeerAliases(random.Random("ue").randbytes)
+    ue = network.add_ue(aliases=own, flavour=flavour, network_name=b"WLAN")
     attached(network, ue)
-    network.gateway.policy.config = replace(
-        network.gateway.policy.config, aliases=ServerAliases(random.Random("new").randbytes, b"another")
-    )
+    forgotten = own.reauth
+    assert forgotten
+    network.simulation.do(network.nodes[0], ue.detach)
+    assert network.simulation.run(lambda: ue.state is UeState.IDLE, 60)
+    aliases = restart(network, secret)
+    assert not aliases.holds(forgotten.identity)
+    network.simulation.do(network.nodes[0], ue.attach)
+    attached(network, ue)
+    assert not network.nodes[0].seen(AttachFailed)
+    sequence = network.gateway.policy._methods._centre.sequence.copy()
+    assert sequence, "a vector was used: the authentication was a full one"
+    assert own.reauth and own.reauth.identity != forgotten.identity and aliases.holds(own.reauth.identity)
     again(network, ue)
-    assert len(network.gateway_node.seen(IkeSaEstablished)) == 2
+    assert network.gateway.policy._methods._centre.sequence == sequence, "and now a fast one"
+    known = [getattr(each, "identity", "") for each in network.gateway_node.seen(IkeSaEstablished)]
+    assert known == ["001010000000001"] * 2
