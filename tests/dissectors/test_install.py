@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -192,3 +193,25 @@ def test_every_filter_of_the_profile_is_understood(tmp_path: Path, clone: Path) 
     capture = forge.write(tmp_path / "one.pcap", [forge.to_home_agent(forge.update())])
     for each in (*colours, *buttons):
         assert tshark.run(capture, "-Y", each).returncode == 0, each
+
+
+def test_colours_of_severity_are_those_of_our_remarks_alone(clone: Path) -> None:
+    """Not `_ws.expert.severity`: that would be any protocol's of the frame."""
+    told = re.findall(r"^\| `(dsmip\.expert\.[\w.]+)` \| (\w+) \|", (clone / "dissectors/README.md").read_text(), re.M)
+    lines = (clone / "dissectors/profile/colorfilters").read_text().splitlines()
+    rules = {name: set(rule.split(" || ")) for name, rule in (line.split("@")[1:3] for line in lines if line[0] == "@")}
+    for name, severity in (("DS-MIPv6 violation", "error"), ("DS-MIPv6 warning", "warn")):
+        assert rules[name] == {expert for expert, of in told if of == severity}
+    assert list(rules)[:2] == ["DS-MIPv6 violation", "DS-MIPv6 warning"]  # the first that fits colours
+
+
+def test_screenshots_say_what_is_missing(tmp_path: Path, clone: Path) -> None:
+    for name in ("bash", "dirname"):
+        (tmp_path / name).symlink_to(shutil.which(name) or "")
+    made = subprocess.run(
+        [tmp_path / "bash", clone / "scripts/screenshots"],
+        env={"PATH": str(tmp_path)}, capture_output=True, text=True, check=False, timeout=20,
+    )  # fmt: skip
+    assert made.returncode == 2
+    line = made.stderr.removeprefix("screenshots: these packages are missing: apt install ")
+    assert set(line.split()) == {"wireshark", "tshark", "xvfb", "xdotool", "imagemagick"}

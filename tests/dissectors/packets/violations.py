@@ -51,9 +51,11 @@ def trace() -> list[tuple[float, bytes]]:
         (1.800, _update(second, 2, alternate + second.address.packed, spi=SPIS[first.spi][0])),  # not its own SA
         (5.000, _update(first, 2, alternate + first.address.packed)),
         (5.004, _answer(first, 7)),  # to no Binding Update
+        (5.008, _answer(first, 2)),
         (6.000, first.update(3)),  # without ESP
-        (6.004, _update(first, 4, b"")),  # no Alternate Care-of Address
-        (6.008, _answer(first, 4)),
+        (6.004, _answer(first, 3)),
+        (7.000, _update(first, 4, b"")),  # no Alternate Care-of Address
+        (7.004, _answer(first, 4)),
         (9.000, _update(first, 5, alternate + first.address.packed, lifetime=0)),
         (9.004, _answer(first, 5, lifetime=0)),
         (9.500, _ping(first)),  # after the detach
