@@ -11,8 +11,6 @@ from ipaddress import IPv4Network, IPv6Address, IPv6Network
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from mn_dsmip.crypto.aka import AuthenticationCentre
 from mn_dsmip.engine.gateway_policy import ApnPools, GatewayPolicy, PolicyConfig
 from mn_dsmip.engine.ike.events import ChildSaEstablished, IkeSaEstablished, ResponderConfig
@@ -20,8 +18,8 @@ from tests.interop.peers.charon import Charon, Settings
 from tests.interop.peers.network import HA, UE, Field
 from tests.interop.peers.ours import Responder
 from tests.interop.responding import suites
+from tests.interop.rows import rows
 
-STRONGSWAN = "strongSwan 5.9.8"
 APN, NAME, PEER = "internet", "pgw.example.net", "ue@example.net"
 PSK = b"a secret of ours and theirs"
 POOL = IPv6Network("2001:db8:200::/48")
@@ -29,9 +27,7 @@ HOME = IPv6Address("2001:db8:200::10")
 """In the first prefix of the pool."""
 
 
-def row(words: str, bullet: str = "1.2") -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=STRONGSWAN, role="PDN GW", bullet=bullet)
+row = rows("PDN GW", "1.2")
 
 
 @contextmanager

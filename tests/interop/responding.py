@@ -16,7 +16,6 @@ from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import HA, UE, Field
 from tests.interop.peers.ours import Initiator
 
-STRONGSWAN = "strongSwan 5.9.8"
 NAME, PSK = "ha.example.net", b"a secret of ours and theirs"
 PREFIX = "2001:db8:100:1::"
 HOME = IPv6Address(f"{PREFIX}10")

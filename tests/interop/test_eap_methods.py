@@ -22,7 +22,8 @@ from tests.interop.peers.milenage import Card
 from tests.interop.peers.network import UE, Field
 from tests.interop.peers.ours import Agent
 from tests.interop.responding import NAME as HA_NAME
-from tests.interop.responding import STRONGSWAN, home_agent, same_keys
+from tests.interop.responding import home_agent, same_keys
+from tests.interop.rows import STRONGSWAN
 from tests.interop.serving import HOME_AGENT, NAME, serve
 from tests.interop.test_responder_eap import IMSI, OPC, RADIUS, SECRET, K, attach, subscriber
 

@@ -12,10 +12,10 @@ import pytest
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import Field
 from tests.interop.peers.ours import Agent
+from tests.interop.rows import STRONGSWAN
 from tests.interop.serving import CORRESPONDENT, CORRESPONDENT_IPV4, connect, ping, serve
 
 pytestmark = pytest.mark.root
-STRONGSWAN = "strongSwan 5.9.8"
 
 
 @pytest.fixture

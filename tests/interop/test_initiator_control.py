@@ -11,6 +11,7 @@ import pytest
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import Field
 from tests.interop.peers.ours import Agent
+from tests.interop.rows import rows
 from tests.interop.serving import CORRESPONDENT, HOME_AGENT, PEER, connect, ping, serve
 
 pytestmark = pytest.mark.root
@@ -45,9 +46,7 @@ def charon(meeting: Field, tmp_path: Path) -> Iterator[Charon]:
     peer.close()
 
 
-def row(words: str) -> pytest.MarkDecorator:
-    """A row of the table of independent peers."""
-    return pytest.mark.feature(words, peer="strongSwan 5.9.8", role="PDN GW", bullet="1.2")
+row = rows("PDN GW", "1.2")
 
 
 @row("REDIRECT of an established SA, sent by us: strongSwan turns to our other gateway")

@@ -8,7 +8,6 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -17,7 +16,8 @@ from tests.interop.peers.charon import Charon
 from tests.interop.peers.milenage import Card
 from tests.interop.peers.network import HA, Field
 from tests.interop.peers.ours import Agent
-from tests.interop.responding import STRONGSWAN, home_agent, mobility
+from tests.interop.responding import home_agent, mobility
+from tests.interop.rows import STRONGSWAN, rows
 from tests.interop.test_responder_agent import APN, SHARED, agent
 from tests.interop.test_responder_eap import IMSI, OPC, K, servers
 
@@ -26,9 +26,7 @@ MANUAL = "}\nattach: manual\nbinding: {lifetime: 60"
 """Ends the `ike` section that it is put into."""
 
 
-def row(words: str, peer: str = STRONGSWAN) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(f"`mn-dsmip attach`: {words}", peer=peer, role="UE", bullet="4")
+row = rows("UE", "4", about="`mn-dsmip attach`: ")
 
 
 @pytest.fixture
@@ -77,7 +75,7 @@ def test_no_common_esp_suite(meeting: Field, charon: Charon, tmp_path: Path) -> 
         assert attach(ue) == ("the gateway refused our ESP proposal (NO_PROPOSAL_CHOSEN): we offered AES-GCM-16-256")
 
 
-@row("certificate of another name, wrong subscriber key", f"{STRONGSWAN} and hostapd 2.10")
+@row("certificate of another name, wrong subscriber key", peer=f"{STRONGSWAN} and hostapd 2.10")
 @pytest.mark.parametrize("problem", ["name", "key"])
 def test_eap(meeting: Field, tmp_path: Path, problem: str) -> None:
     own = identity(APN) if problem == "name" else identity(APN, str(HA))

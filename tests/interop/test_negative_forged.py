@@ -30,7 +30,8 @@ from mn_dsmip.wire.ikev2_payloads import Notify
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import HA, UE, Field
 from tests.interop.peers.ours import Initiator
-from tests.interop.responding import FOR_HOME, STRONGSWAN, attached, home_agent, mobility, our_config
+from tests.interop.responding import FOR_HOME, attached, home_agent, mobility, our_config
+from tests.interop.rows import rows
 from tests.interop.test_negative_ue import HURRIED
 from tests.interop.test_responder_agent import APN, agent
 
@@ -38,9 +39,7 @@ pytestmark = pytest.mark.root
 MESSAGE_ID = slice(20, 24)
 
 
-def row(words: str) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=STRONGSWAN, role="UE", bullet="4")
+row = rows("UE", "4")
 
 
 @pytest.fixture

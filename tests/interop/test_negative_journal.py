@@ -11,7 +11,6 @@ from contextlib import closing
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 import vici
@@ -26,10 +25,10 @@ from tests.interop.certified import authority
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import UE, Field
 from tests.interop.peers.ours import Agent
+from tests.interop.rows import rows
 from tests.interop.serving import GATEWAY, HOME_AGENT, NAME, connect, serve
 
 pytestmark = pytest.mark.root
-STRONGSWAN = "strongSwan 5.9.8"
 IMSI, NAI = "001010000000001", "0001010000000001@nai.epc.mnc001.mcc001.3gppnetwork.org"
 ACCEPTED = "aes256gcm16-prfsha256-curve25519"
 STRICT = GATEWAY.replace(
@@ -39,10 +38,7 @@ NAMED = "name: gateway\njournal: gateway.jsonl\n"
 FLOOD = 300
 
 
-def row(words: str) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(f"`mn-dsmip gateway`, journal and counters: {words}", peer=STRONGSWAN, role="PDN GW",
-                               bullet="4")  # fmt: skip
+row = rows("PDN GW", "4", about="`mn-dsmip gateway`, journal and counters: ")
 
 
 @pytest.fixture

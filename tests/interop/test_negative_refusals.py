@@ -31,7 +31,8 @@ from tests.interop.peers.charon import Charon
 from tests.interop.peers.milenage import Card
 from tests.interop.peers.network import HA, UE, Field
 from tests.interop.peers.ours import Initiator
-from tests.interop.responding import FOR_HOME, NAME, STRONGSWAN, attached, home_agent, our_config, suites
+from tests.interop.responding import FOR_HOME, NAME, attached, home_agent, our_config, suites
+from tests.interop.rows import STRONGSWAN, rows
 from tests.interop.test_negative_ue import HURRIED, failure
 from tests.interop.test_responder_eap import IMSI, OPC, K, attach, servers, subscriber
 
@@ -41,9 +42,7 @@ ELSEWHERE = IPv6Address("2001:db8:bad::1")
 OUTSIDE = Selectors((mobility_selector(ELSEWHERE),), (mobility_selector(HA),), transport=True)
 
 
-def row(words: str, peer: str = STRONGSWAN) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=peer, role="UE", bullet="4")
+row = rows("UE", "4")
 
 
 @pytest.fixture
@@ -119,7 +118,7 @@ def test_no_certificate(meeting: Field, tmp_path: Path) -> None:
     assert failed.reason == "the gateway is not trusted: the gateway sent no certificate"
 
 
-@row("subscriber unknown", BOTH)
+@row("subscriber unknown", peer=BOTH)
 def test_unknown_subscriber(meeting: Field, tmp_path: Path) -> None:
     with servers(meeting, tmp_path, identity(NAME), Card("232010000000099", K, OPC)):
         failed = refusal(meeting)
@@ -127,7 +126,7 @@ def test_unknown_subscriber(meeting: Field, tmp_path: Path) -> None:
     assert failed.reason == "the network could not authenticate us (code 16384)"
 
 
-@row("RADIUS server silent: strongSwan gives up, and we say so", BOTH)
+@row("RADIUS server silent: strongSwan gives up, and we say so", peer=BOTH)
 def test_no_answer_of_radius(meeting: Field, tmp_path: Path) -> None:
     with servers(meeting, tmp_path, identity(NAME), Card(IMSI, K, OPC)) as (charon, radius):
         radius.process.send_signal(signal.SIGSTOP)
@@ -140,7 +139,7 @@ def test_no_answer_of_radius(meeting: Field, tmp_path: Path) -> None:
     assert failed.reason == "the gateway gave up (EAP-Failure) before it proved who it is"
 
 
-@row("RADIUS server with another secret: strongSwan gives up, and we say so", BOTH)
+@row("RADIUS server with another secret: strongSwan gives up, and we say so", peer=BOTH)
 def test_other_radius_secret(meeting: Field, tmp_path: Path) -> None:
     with servers(meeting, tmp_path, identity(NAME), Card(IMSI, K, OPC), radius="another secret") as (charon, radius):
         failed = refusal(meeting)
@@ -175,7 +174,7 @@ def test_silence(meeting: Field, charon: Charon, what: str) -> None:
     assert reason.startswith("we closed") == (what == "an end of the IKE SA")
 
 
-@row("peer that stops answering: in the middle of EAP-AKA", BOTH)
+@row("peer that stops answering: in the middle of EAP-AKA", peer=BOTH)
 def test_silence_in_eap(meeting: Field, tmp_path: Path) -> None:
     with servers(meeting, tmp_path, identity(NAME), Card(IMSI, K, OPC)) as (charon, _):
         config = subscriber(AKA, Usim(K, OPC), timers=HURRIED)

@@ -24,16 +24,15 @@ from tests.interop.peers.charon import Charon
 from tests.interop.peers.milenage import Card
 from tests.interop.peers.network import HA, UE, Field
 from tests.interop.peers.ours import Initiator
-from tests.interop.responding import NAME, STRONGSWAN, attached, home_agent, our_config, suites
+from tests.interop.responding import NAME, attached, home_agent, our_config, suites
+from tests.interop.rows import STRONGSWAN, rows
 from tests.interop.test_responder_eap import IMSI, OPC, K, attach, servers, subscriber
 
 pytestmark = pytest.mark.root
 HURRIED = Timers(retransmission=Backoff(first=0.1, factor=2.0, limit=0.4, tries=4), patience=0.5)
 
 
-def row(words: str, peer: str = STRONGSWAN) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=peer, role="UE", bullet="4")
+row = rows("UE", "4")
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from tests.interop.peers import eapol
 from tests.interop.peers.milenage import Card
 from tests.interop.peers.network import Field
 from tests.interop.peers.ours import Agent
+from tests.interop.rows import rows
 
 pytestmark = pytest.mark.root
 SECRET = "a secret of the lab"
@@ -36,9 +37,7 @@ subscribers:
 """
 
 
-def row(words: str, bullet: str = "2.2") -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer="eapol_test 2.10", role="AAA server", bullet=bullet)
+row = rows("AAA server", "2.2", "eapol_test 2.10")
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from ipaddress import IPv6Address
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -26,6 +25,7 @@ from tests.interop.peers.hostapd import Hostapd
 from tests.interop.peers.milenage import Card
 from tests.interop.peers.network import HA, UE, Field
 from tests.interop.peers.ours import Agent, Initiator
+from tests.interop.rows import rows
 
 pytestmark = pytest.mark.root
 HOSTAPD = "hostapd 2.10"
@@ -47,9 +47,7 @@ ike: {{fqdn: {FQDN}, certificate: gateway.pem, key: gateway.key}}
 ONE = f'[{{address: 127.0.0.1, secret: "{SECRET}"}}]'
 
 
-def row(words: str, bullet: str = "2.1") -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=HOSTAPD, role="PDN GW", bullet=bullet)
+row = rows("PDN GW", "2.1", HOSTAPD)
 
 
 @contextmanager

@@ -10,7 +10,6 @@ import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -25,6 +24,7 @@ from tests.engine.eap_pair import described
 from tests.interop.peers.hostapd import ADDRESS, PORT, Hostapd
 from tests.interop.peers.milenage import Card
 from tests.interop.peers.network import Field
+from tests.interop.rows import rows
 
 pytestmark = pytest.mark.root
 SECRET = "radius-secret"
@@ -33,9 +33,7 @@ IMSI, MCC, MNC = "232010000000000", "232", "01"
 FLAVOURS = pytest.mark.parametrize("flavour", [AKA, AKA_PRIME], ids=["aka", "aka-prime"])
 
 
-def row(words: str) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer="hostapd 2.10", role="UE", bullet="2.3")
+row = rows("UE", "2.3", "hostapd 2.10")
 
 
 class Subscriber:

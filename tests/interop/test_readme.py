@@ -13,7 +13,7 @@ import pytest
 
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import Field
-from tests.interop.responding import STRONGSWAN
+from tests.interop.rows import STRONGSWAN
 from tests.interop.serving import CORRESPONDENT, CORRESPONDENT_IPV4, GATEWAY, PSK, ping, serve
 
 pytestmark = pytest.mark.root

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,7 +18,8 @@ from tests.interop.peers.charon import Charon
 from tests.interop.peers.milenage import Card
 from tests.interop.peers.network import HA, Field
 from tests.interop.peers.ours import Agent
-from tests.interop.responding import HOME_PREFIX, PREFIX, PSK, STRONGSWAN, home_agent, mobility
+from tests.interop.responding import HOME_PREFIX, PREFIX, PSK, home_agent, mobility
+from tests.interop.rows import STRONGSWAN, rows
 from tests.interop.test_responder_eap import IMSI, MCC, MNC, OPC, K, servers
 
 pytestmark = pytest.mark.root
@@ -41,9 +41,7 @@ SHARED = f'psk: "{PSK.decode()}"'
 AS_GATEWAY = {"id": APN, "auth": "psk"}
 
 
-def row(words: str, bullet: str = "1.1", peer: str = STRONGSWAN) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=peer, role="UE", bullet=bullet)
+row = rows("UE", "1.1")
 
 
 @contextmanager

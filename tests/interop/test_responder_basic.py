@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from ipaddress import IPv6Address
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -27,19 +26,17 @@ from tests.interop.responding import (
     FOR_HOME,
     HOME_AGENT,
     HOME_PREFIX,
-    STRONGSWAN,
     attached,
     home_agent,
     one_left,
     same_keys,
 )
+from tests.interop.rows import rows
 
 pytestmark = pytest.mark.root
 
 
-def row(words: str) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=STRONGSWAN, role="UE", bullet="1.1")
+row = rows("UE", "1.1")
 
 
 @pytest.fixture

@@ -19,7 +19,8 @@ from tests.interop.certified import authority, give
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import HA, UE, Field
 from tests.interop.peers.ours import Initiator
-from tests.interop.responding import NAME, STRONGSWAN, home_agent, our_config, same_keys
+from tests.interop.responding import NAME, home_agent, our_config, same_keys
+from tests.interop.rows import rows
 
 pytestmark = pytest.mark.root
 CLASSIC = {"signature_authentication": "no"}
@@ -37,9 +38,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-def row(words: str, bullet: str = "1.1") -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=STRONGSWAN, role="UE", bullet=bullet)
+row = rows("UE", "1.1")
 
 
 @cache

@@ -23,7 +23,8 @@ from tests.interop.peers.hostapd import Hostapd
 from tests.interop.peers.milenage import Card
 from tests.interop.peers.network import HA, UE, Field
 from tests.interop.peers.ours import Initiator
-from tests.interop.responding import NAME, STRONGSWAN, home_agent, our_config, same_keys
+from tests.interop.responding import NAME, home_agent, our_config, same_keys
+from tests.interop.rows import STRONGSWAN, rows
 
 pytestmark = pytest.mark.root
 K, OPC = bytes.fromhex("465b5ce8b199b49faa5f0a2ee238a6bc"), bytes.fromhex("cd63cb71954a9f4e48a5994e37a02baf")
@@ -34,9 +35,7 @@ RADIUS = {"plugins": {"eap-radius": {"servers": {"aaa": {
     "retransmit_tries": 2, "retransmit_timeout": 0.5}}}}}  # fmt: skip
 
 
-def row(words: str) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=f"{STRONGSWAN} and hostapd 2.10", role="UE", bullet="1.1")
+row = rows("UE", "1.1", f"{STRONGSWAN} and hostapd 2.10")
 
 
 @contextmanager

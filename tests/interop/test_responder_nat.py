@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import closing
 from ipaddress import IPv6Address
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,16 +17,15 @@ from mn_dsmip.engine.ike.path import KEEPALIVE
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import HA_IPV4, PRIVATE_UE, UE_IPV4, Field
 from tests.interop.peers.ours import Initiator
-from tests.interop.responding import STRONGSWAN, home_agent, our_config, same_keys
+from tests.interop.responding import home_agent, our_config, same_keys
+from tests.interop.rows import rows
 
 pytestmark = pytest.mark.root
 EVERYTHING = address_selector(IPv6Address(0), IPv6Address(2**128 - 1))
 USER = Selectors((EVERYTHING,), (EVERYTHING,), transport=False)
 
 
-def row(words: str) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=STRONGSWAN, role="UE", bullet="1.1")
+row = rows("UE", "1.1")
 
 
 @pytest.fixture

@@ -29,7 +29,6 @@ from tests.interop.peers.ours import Initiator, together
 from tests.interop.responding import (
     FOR_HOME,
     PREFIX,
-    STRONGSWAN,
     attached,
     home_agent,
     mobility,
@@ -38,6 +37,7 @@ from tests.interop.responding import (
     same_keys,
     suites,
 )
+from tests.interop.rows import rows
 
 pytestmark = pytest.mark.root
 QUICK = Timers(retransmission=Backoff(first=0.3, factor=1.5, limit=1.0, tries=8), again=0.3)
@@ -45,9 +45,7 @@ SECOND = IPv6Address("2001:db8:1::3")
 GROUPS = ["aes256gcm16-ecp256", "aes256gcm16-curve25519"]
 
 
-def row(words: str) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=STRONGSWAN, role="UE", bullet="1.1")
+row = rows("UE", "1.1")
 
 
 @pytest.fixture

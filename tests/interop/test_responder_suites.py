@@ -5,7 +5,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,14 +17,13 @@ from tests.engine.test_ike_suites import ESP_SUITES, IKE_SUITES
 from tests.interop.peers.charon import Charon
 from tests.interop.peers.network import HA, UE, Field
 from tests.interop.peers.ours import Initiator
-from tests.interop.responding import STRONGSWAN, attached, home_agent, our_config, same_keys, suites
+from tests.interop.responding import attached, home_agent, our_config, same_keys, suites
+from tests.interop.rows import rows
 
 pytestmark = pytest.mark.root
 
 
-def row(words: str) -> Any:
-    """The row of the table that a test fills."""
-    return pytest.mark.feature(words, peer=STRONGSWAN, role="UE", bullet="1.1")
+row = rows("UE", "1.1")
 
 
 @pytest.fixture(scope="module")

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 from .matrix import Unsupported
-
-STRONGSWAN = "strongSwan 5.9.8"
+from .rows import STRONGSWAN
 
 UNSUPPORTED = (
     Unsupported(
