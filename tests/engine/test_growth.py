@@ -119,6 +119,15 @@ def test_rekeying_again_and_again_keeps_nothing_old(side: str) -> None:
     assert len(pair.responder._by_spi) == len(session_of(pair).sas)
 
 
+def test_signs_of_life_leave_no_timers_behind() -> None:
+    pair = established()
+    for _ in range(300):
+        pair.initiator.check_liveness(pair.now)
+        pair.settle()
+        pair.quiet()
+    assert len(pair.responder._deadlines._heap) < 100
+
+
 def piece(number: int, total: int, first: int = 41) -> EncryptedFragment:
     return EncryptedFragment(first if number == 1 else 0, number, total, b"")
 

@@ -166,7 +166,12 @@ def test_a_closed_session_is_forgotten_after_its_linger() -> None:
     assert not pair.responder.sessions and pair.responder.next_timer() is None
     assert pair.now == pytest.approx(0.1 + Timers().linger, abs=0.1)
     assert pair.responder.counters == {}
-    kept = (pair.responder._by_request, pair.responder._requests, pair.responder._half_open, pair.responder._armed)
+    kept = (
+        pair.responder._by_request,
+        pair.responder._requests,
+        pair.responder._half_open,
+        pair.responder._deadlines._times,
+    )
     assert not any(kept)
 
 

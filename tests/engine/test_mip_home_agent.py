@@ -8,8 +8,8 @@ from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 import pytest
 
+from mn_dsmip.engine.deadlines import Deadlines
 from mn_dsmip.engine.mip.config import HomeAgentConfig, MobileConfig
-from mn_dsmip.engine.mip.deadlines import Deadlines
 from mn_dsmip.engine.mip.events import BindingRefused, BindingUpdated
 from mn_dsmip.engine.mip.home_agent import HomeAgent
 from mn_dsmip.engine.mip.packet import ANY_IPV4, MobilityPacket, is_newer

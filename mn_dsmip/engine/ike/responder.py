@@ -11,7 +11,6 @@ import hashlib
 import hmac
 import struct
 from collections import Counter
-from heapq import heappop, heappush
 
 from ...crypto.kdf import ike_keys, skeyseed
 from ...crypto.suites import CryptoError
@@ -28,6 +27,7 @@ from ...wire.ikev2_payloads import (
 )
 from ...wire.ikev2_proposals import Proposal
 from ..base import Event, IPAddress, Random, UdpDatagram
+from ..deadlines import Deadlines
 from .child import NONCE_LENGTH
 from .events import IkeFailed, IkeKeysDerived, ResponderConfig
 from .init import announced_hashes, hash_algorithms, nat_notifies
@@ -59,8 +59,7 @@ class IkeResponder:
         self._requests: dict[bytes, bytes] = {}
         self._half_open: set[bytes] = set()
         self._failed: dict[bytes, None] = {}  # closed before they came up, the longest closed first
-        self._timers: list[tuple[float, bytes]] = []
-        self._armed: dict[bytes, float] = {}
+        self._deadlines: Deadlines[bytes] = Deadlines()
         self._secrets: list[bytes] = []
         self._secret_number = 0
         self._secret_since = self._next_complaint = float("-inf")
@@ -81,15 +80,11 @@ class IkeResponder:
 
     def next_timer(self) -> float | None:
         """The earliest timer of any session."""
-        while self._timers and self._armed.get(self._timers[0][1]) != self._timers[0][0]:
-            heappop(self._timers)
-        return self._timers[0][0] if self._timers else None
+        return self._deadlines.next()
 
     def handle_timer(self, now: float) -> None:
         """Let every session whose time has come act."""
-        while (due := self.next_timer()) is not None and due <= now:
-            _, spi = heappop(self._timers)
-            self._armed.pop(spi, None)
+        for spi in self._deadlines.due(now):
             session = self.sessions[spi]
             if session.expires is not None and session.expires <= now:
                 self._forget(session)
@@ -141,10 +136,9 @@ class IkeResponder:
         session.counters.clear()
         timer = session.next_timer()
         if timer is None:
-            self._armed.pop(spi, None)
-        elif self._armed.get(spi) != timer:
-            self._armed[spi] = timer
-            heappush(self._timers, (timer, spi))
+            self._deadlines.discard(spi)
+        else:
+            self._deadlines.set(spi, timer)
         if len(self._failed) > self.config.maximum_half_open:  # no more than may try may have failed
             self._forget(self.sessions[next(iter(self._failed))])
 
@@ -211,7 +205,7 @@ class IkeResponder:
         self._index(session, ())
         del self._known[spi]
         self._by_request.pop(self._requests.pop(spi, b""), None)
-        self._armed.pop(spi, None)
+        self._deadlines.discard(spi)
 
     # --- IKE_SA_INIT
 

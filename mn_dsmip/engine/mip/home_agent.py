@@ -21,8 +21,8 @@ from ...wire.mobility_options import (
     Option,
 )
 from ..base import Event
+from ..deadlines import Deadlines
 from .config import HomeAgentConfig
-from .deadlines import Deadlines
 from .events import (
     Binding,
     BindingCreated,
