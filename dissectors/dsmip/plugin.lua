@@ -118,8 +118,8 @@ local function register_in_full(ctx, state, arguments)
     state.dissector = state.dissector or Dissector.get("dsmip")
     if seen then
       dissect(ctx, state, pinfo, tree, seen, mobility_headers, containers)
-    elseif state.facts.count > 0 and tree:referenced(state.dissector) then
-      show.traffic(ctx, state, pinfo, tree)
+    elseif state.facts.count > 0 then
+      show.traffic(ctx, state, pinfo, tree, tree:referenced(state.dissector))
     end
   end
   register_postdissector(ctx.proto)

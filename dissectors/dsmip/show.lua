@@ -1,6 +1,7 @@
 -- SPDX-License-Identifier: GPL-2.0-or-later
 -- Brings what the analysis found into the tree, the Info column, the menus and the output of tshark.
 
+local folding = require("dsmip.folding")
 local info = require("dsmip.info")
 local ladder = require("dsmip.ladder")
 local statistics = require("dsmip.statistics")
@@ -86,17 +87,19 @@ function show.frame(ctx, state, frame, messages, pinfo)
   end
 end
 
--- Shows whose user traffic this is, when one of the (inner) addresses is a home address.
-function show.traffic(ctx, state, pinfo, tree)
+-- Shows whose user traffic this is, when one of the (inner) addresses is a home address; unless that is `wanted`, only
+-- what is wrong with it, as somebody may look for remarks alone.
+function show.traffic(ctx, state, pinfo, tree, wanted)
   local analysis, number = state.analysis, pinfo.number
   analysis:advance(number)
   local homes = analysis.run.homes
   local session = homes[tostring(pinfo.src)] or homes[tostring(pinfo.dst)]
-  if not session then return end
+  local late = session and session.ended and session.ended < number
+  if not late and not (session and wanted) then return end
   local subtree = tree:add(ctx.proto):set_generated()
   subtree:append_text((", session %d: traffic"):format(session.number))
-  add_session(ctx, subtree, session)
-  if session.ended and session.ended < number then
+  if wanted then add_session(ctx, subtree, session) end
+  if late then
     local text = ("Traffic of a home address whose session ended in frame %d"):format(session.ended)
     ctx.remark(subtree, "after_detach", text .. " (TS 24.303 5.4)")
     if state.words then pinfo.cols.info:append(" ! " .. text) end
@@ -117,8 +120,8 @@ end
 local function in_menu(name, state, text)
   register_menu("DS-MIPv6/" .. name, function()
     local window = TextWindow.new("DS-MIPv6: " .. name)
-    window:set(text(state))
-    window:add_button("Again", function() window:set(text(state)) end)
+    window:set(text(state, folding.WIDTH))
+    window:add_button("Again", function() window:set(text(state, folding.WIDTH)) end)
   end, MENU_TOOLS_UNSORTED)
 end
 

@@ -31,3 +31,38 @@ def test_no_module_leaks_a_global() -> None:
     result = subprocess.run(["luacheck", "-q", *MODULES], capture_output=True, text=True, timeout=60, check=False,
                             cwd=DISSECTORS.parent)  # fmt: skip
     assert result.returncode == 0, result.stdout
+
+
+FOLDED = """
+package.path = arg[1] .. "/?.lua"
+local session = { number = 1, ue = "ue@" .. ("x"):rep(50), apn = "internet", hoa = "2001:db8::1", coa = "192.0.2.7",
+  phase = "bound", first = 10, last = 9999, start = 0, repeats = 1 }
+local state = { facts = { count = 0, first = {}, times = {} },
+  analysis = { advance = function() end, run = { list = { session, { number = 2, phase = "security", first = 3,
+    last = 3, start = 0, repeats = 0 } } } } }
+io.write(require("dsmip.statistics").text(state, 72))
+print(require("dsmip.folding").fold("  12  ──▶ " .. ("word "):rep(20) .. "end", 4, 30))
+print(require("dsmip.folding").fold(("y"):rep(40) .. " " .. ("z"):rep(40), 2, 30))
+"""
+
+
+@pytest.mark.parametrize("lua", ["lua5.2", "lua5.4"])
+def test_text_windows_get_lines_that_they_need_not_break(lua: str) -> None:
+    made = subprocess.run(
+        [lua, "-", DISSECTORS], input=FOLDED, capture_output=True, text=True, timeout=20, check=True
+    ).stdout.splitlines()
+    assert made == [
+        "session  phase                 frames          s  again  problems",
+        "",
+        "      1  bound             10 to 9999      0.000      1         0",
+        "         UE ue@" + 50 * "x",
+        "         HoA 2001:db8::1, APN internet",
+        "         CoA 192.0.2.7",
+        "",
+        "      2  security              3 to 3      0.000      0         0",
+        "  12  ──▶ word word word word",
+        *3 * ["    word word word word word"],
+        "    word end",
+        40 * "y",
+        "  " + 40 * "z",
+    ]

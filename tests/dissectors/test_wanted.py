@@ -103,6 +103,16 @@ def test_what_is_wrong_is_said_whatever_else_is_wanted(tmp_path: Path) -> None:
     ]
 
 
+def test_traffic_after_a_detach_is_told_to_those_who_look_for_remarks_alone(tmp_path: Path) -> None:
+    capture = violations.write(tmp_path)
+    assert (
+        "Traffic of a home address whose session ended in frame 26"
+        in run(capture, *violations.OPTIONS, "-q", "-z", "expert").stdout
+    )
+    last = run(capture, *violations.OPTIONS, "-2").stdout.splitlines()[-1]
+    assert last.endswith(" ! Traffic of a home address whose session ended in frame 26")
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_fields_of_others_are_the_same_with_and_without(case: str) -> None:
     asked = [word for name in ("ipv6.src", "isakmp.exchangetype", "mip6.mhtype", "esp.spi") for word in ("-e", name)]

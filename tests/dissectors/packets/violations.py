@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import struct
 import sys
+from collections import Counter
 from ipaddress import IPv6Address
 from pathlib import Path
 
@@ -40,6 +41,7 @@ OPTIONS += [word for table, lines in TABLES.items() for line in lines for word i
 def trace() -> list[tuple[float, bytes]]:
     """Times in seconds and frames."""
     first, second = FIRST, SECOND
+    _sent.clear()
     alternate = bytes(2) + bytes([3, 16])
     return [
         *_set_up(first, 0.0, 1, "2001:db8:1:1::"),
@@ -98,16 +100,21 @@ def _child(ue: Ue, spi: bytes, *, answer: bool) -> bytes:
     return ue.ike(CREATE_CHILD_SA, 2, (SECURITY_ASSOCIATION, proposal), *selectors, answer=answer)
 
 
-def _sealed(spi: bytes, number: int, header: bytes) -> bytes:
+_sent: Counter[bytes] = Counter()
+"""ESP packets by SPI."""
+
+
+def _sealed(spi: bytes, header: bytes) -> bytes:
+    _sent[spi] += 1
     padding = -(len(header) + 2) % 4
-    return spi + struct.pack("!I", number) + header + bytes(range(1, padding + 1)) + bytes((padding, 135))
+    return spi + struct.pack("!I", _sent[spi]) + header + bytes(range(1, padding + 1)) + bytes((padding, 135))
 
 
 def _update(ue: Ue, sequence: int, options: bytes, *, lifetime: int = 900, spi: bytes | None = None) -> bytes:
     """A Binding Update in ESP, by default for an hour; `lifetime` in units of 4 s (RFC 6275 6.1.7)."""
     body = struct.pack("!HHH", sequence, 0xD400, lifetime) + options
     header = forge.mobility(forge.UPDATE, body, ue.home_address, HOME_AGENT)
-    sealed = _sealed(spi or SPIS[ue.spi][0], sequence, header)
+    sealed = _sealed(spi or SPIS[ue.spi][0], header)
     option = bytes([ESP, 2, 1, 2, 0, 0, 0xC9, 16]) + ue.home_address.packed
     packet = IPv6(src=str(ue.address), dst=str(HOME_AGENT), nh=DESTINATION_OPTIONS) / Raw(option + sealed)
     return forge.frame(bytes(packet))
@@ -117,7 +124,7 @@ def _answer(ue: Ue, sequence: int, *, status: int = 0, lifetime: int = 900) -> b
     body = struct.pack("!BBHH", status, 0xC0, sequence, lifetime)
     header = forge.mobility(forge.ACKNOWLEDGEMENT, body, HOME_AGENT, ue.home_address)
     route = bytes([ESP, 2, 2, 1, 0, 0, 0, 0]) + ue.home_address.packed
-    sealed = _sealed(SPIS[ue.spi][1], sequence, header)
+    sealed = _sealed(SPIS[ue.spi][1], header)
     packet = IPv6(src=str(HOME_AGENT), dst=str(ue.address), nh=ROUTING) / Raw(route + sealed)
     return forge.frame(bytes(packet))
 
