@@ -12,6 +12,7 @@ from .connection import PdnConnection
 from .discovery import Discovery, DiscoveryFailed, DnsDiscovery, HomeAgentFound, StaticDiscovery, ha_apn_fqdn
 from .effects import AttachFailed, DetachFinished, Redirected, StateChanged
 from .ike.path import IKE_PORT, NAT_T_PORT
+from .mip.packet import is_unicast_routable
 from .ue_network import UeNetwork
 from .ue_states import TABLE, WORKING, Access, Ended, Progressed, Step, UeConfig, UeState
 
@@ -273,6 +274,8 @@ class UserEquipment:
             )
         elif not isinstance(target, IPv6Address):
             problem = f"{old} redirects us to {target}, which is no IPv6 address, and this access is IPv6"
+        elif not is_unicast_routable(target):
+            problem = f"{old} redirects us to {target}, which no home agent can have"
         if problem:
             self._fail(problem, "RFC 5685 7" if looping else "RFC 5685 3", now, may_retry=True)
             return

@@ -14,6 +14,7 @@ from .ike.aka_peer import AkaPeer
 from .ike.child import mobility_selector
 from .ike.eap_method import network_access_identifier
 from .ike.events import InitiatorConfig, Selectors
+from .mip.packet import is_unicast_routable
 from .ue_states import UeConfig
 
 ASSIGNED_ADDRESS_SIZE, IPV6_LENGTH = 17, 128
@@ -83,7 +84,7 @@ def _home_prefix(values: list[bytes]) -> IPv6Network | None:
         found = HomePrefix.parse(values[0]) if values else None
     except WireError:
         return None
-    if found is None or found.prefix_length != 64 or not _may_be_home(found.prefix):
+    if found is None or found.prefix_length != 64 or not is_unicast_routable(found.prefix):
         return None
     return IPv6Network((found.prefix, 64), strict=False)
 
@@ -93,10 +94,6 @@ def _home_address(values: list[bytes]) -> Home | None:
     if not values or len(values[0]) != ASSIGNED_ADDRESS_SIZE or values[0][16] > IPV6_LENGTH:
         return None
     address = IPv6Address(values[0][:16])
-    if not _may_be_home(address):
+    if not is_unicast_routable(address):
         return None
     return Home(IPv6Network(address), IPv6Network((address, values[0][16]), strict=False), address)
-
-
-def _may_be_home(address: IPv6Address) -> bool:
-    return not (address.is_unspecified or address.is_loopback or address.is_multicast or address.is_link_local)

@@ -272,7 +272,7 @@ def test_the_next_target_of_a_service_is_tried() -> None:
     targets = ["3 0 500 pgw.example.", "1 0 500 dead.example.", "2 0 500 none.example."]
     operator.dns.records = {
         (f"_mip6._ipv6.{domain}.", "SRV"): targets,
-        ("dead.example.", "AAAA"): ["2001:db8:dead::1"],
+        ("dead.example.", "AAAA"): ["ff02::1", "2001:db8:dead::1", "::1"],
         ("pgw.example.", "AAAA"): [HOME_AGENT],
     }
     operator.start()

@@ -247,6 +247,21 @@ def test_new_keys_when_a_person_wants_them() -> None:
     assert ue.state is UeState.ATTACHED and not node.seen(AttachFailed)
 
 
+@pytest.mark.parametrize("target", ["ff02::1", "::1", "::", "fe80::1", "192.0.2.1"])
+def test_a_ue_follows_to_no_address_that_is_nobodys(target: str) -> None:
+    operator = Operator().start()
+    ue, [node] = operator.add_ue(), operator.nodes
+    sim = operator.simulation
+    assert sim.run(lambda: ue.state is UeState.ATTACHED, 60)
+    sim.do(operator.gateway_node, lambda now: operator.gateway.redirect(now, target))
+    assert sim.run(lambda: bool(node.seen(AttachFailed)), 60)
+    [failed] = node.seen(AttachFailed)
+    assert isinstance(failed, AttachFailed) and failed.reason.startswith(
+        f"{HOME_AGENT} redirects us to {target}, which"
+    )
+    assert not node.seen(Redirected)
+
+
 def test_a_ue_that_is_to_detach_does_not_follow() -> None:
     operator = Operator().start()
     second_gateway(operator)

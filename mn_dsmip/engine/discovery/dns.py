@@ -23,6 +23,7 @@ import dns.rdatatype
 import dns.rrset
 
 from ..base import Backoff, Event, IPAddress, Random, UdpDatagram, earliest
+from ..mip.packet import is_unicast_routable
 from .events import DiscoveryFailed, HomeAgentFound
 
 DNS_PORT = 53
@@ -204,8 +205,10 @@ class DnsDiscovery:
         if records and query.kind == SRV:
             self._take_services(records, answer, now)
         elif records:
-            self._found[query.kind] += [_address(record.address) for record in records]
-            self._conclude("", now)
+            found = [address for each in records if is_unicast_routable(address := _address(each.address))]
+            self._found[query.kind] += found
+            kind = dns.rdatatype.to_text(query.kind)
+            self._conclude("" if found else f"{query.name} has no {kind} record with an address of a home agent", now)
         elif name != query.name and chain < LONGEST_CHAIN:
             self._ask(_Query(name, query.kind, chain), now)  # the alias leads elsewhere: ask there
         elif chain >= LONGEST_CHAIN:
