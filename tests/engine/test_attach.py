@@ -251,6 +251,9 @@ def test_failures_are_explained() -> None:
     silent = Operator()
     silent.dns.records[FQDN + ".", "AAAA"] = ["2001:db8:dead::1"]
     assert reason(silent) == "SECURING: the gateway does not answer IKE_SA_INIT"
+    nobodys = Operator()
+    nobodys.dns.records[FQDN + ".", "AAAA"] = ["ff02::1", "::1"]
+    assert reason(nobodys).endswith(f"{FQDN}. has no AAAA record with an address of a home agent")
     other = Operator()
     other.ike = replace(other.ike, profile=PROFILES["legacy"])
     assert "refused our IKE proposal (NO_PROPOSAL_CHOSEN): we offered AES-GCM-16-256" in reason(other)
