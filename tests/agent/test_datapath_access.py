@@ -191,6 +191,16 @@ def test_servers_end_with_their_lifetime_or_at_once(cable: Link) -> None:
     ]  # fmt: skip
 
 
+def test_more_servers_than_anybody_needs_are_not_kept(cable: Link) -> None:
+    cable.open()
+    cable.advertise(dns=(DNS,), lifetime=300)
+    cable.inbox.until(lambda: cable.inbox.accesses)
+    others = tuple(f"2001:db8:53::{number:x}" for number in range(0x100, 0x100 + access_module.MOST_SERVERS))
+    cable.advertise(dns=others, lifetime=600)
+    cable.inbox.until(lambda: cable.inbox.accesses[1:])
+    assert cable.inbox.accesses == [cable.access(DNS), cable.access(*others)]
+
+
 def test_a_care_of_address_is_kept_while_it_may_be_used(cable: Link) -> None:
     cable.open(dns_wanted=False)
     cable.advertise()

@@ -47,6 +47,8 @@ ROUTER_SOLICITATION, SOURCE_LINK_LAYER_ADDRESS = 133, 1
 ALL_ROUTERS = "ff02::2"
 RDNSS, INFINITE_LIFETIME = 25, 0xFFFFFFFF
 """RFC 8106 5.1."""
+MOST_SERVERS = 8
+"""DNS servers that are kept, those that last longest; RFC 8106 5.3.1 asks for room for three."""
 ICMP6_FILTER = 1
 _INDEX = struct.Struct("=4xi")
 """Both in ``ifinfomsg``, ``ifaddrmsg`` and ``nduseroptmsg``."""
@@ -129,6 +131,8 @@ class AccessWatch:
             until = float("inf") if lifetime == INFINITE_LIFETIME else now + lifetime
             for at in range(8, len(option) - 15, 16):
                 self._servers[IPv6Address(option[at : at + 16])] = until
+        while len(self._servers) > MOST_SERVERS:
+            del self._servers[min(self._servers, key=lambda server: self._servers[server])]
 
     # --- what it means
 
