@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from ipaddress import IPv4Address, IPv6Address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network
 
 import pytest
 
@@ -17,11 +17,17 @@ from mn_dsmip.engine.ike.fragmentation import LONGEST_CONTENT, MAXIMUM_FRAGMENTS
 from mn_dsmip.engine.ike.initiator import IkeInitiator
 from mn_dsmip.engine.ike.proposals import PROFILES
 from mn_dsmip.engine.ike.session import MOST_REPLACED
+from mn_dsmip.engine.mip.config import HomeAgentConfig
+from mn_dsmip.engine.mip.events import BindingCreated, BindingRemoved
+from mn_dsmip.engine.mip.home_agent import HomeAgent
+from mn_dsmip.engine.mip.packet import MobilityPacket
+from mn_dsmip.engine.mip.request import Authorization
 from mn_dsmip.engine.stack import Stack
 from mn_dsmip.engine.tunnel_errors import LARGEST_INNER, TunnelErrors
 from mn_dsmip.engine.ue_states import UeState
 from mn_dsmip.wire.ikev2_payloads import EncryptedFragment
 from mn_dsmip.wire.ip import HOP_LIMIT, IPIP, UDP, ipv6_packet, with_header_checksum
+from mn_dsmip.wire.mobility import BindingUpdate
 from tests.engine.ike_pair import GATEWAY, PSK, UE, Pair, Policy, initiator_config, responder_config, seeded
 from tests.engine.operator_network import CORRESPONDENT_IPV4, Operator
 from tests.engine.test_attach import attached
@@ -126,6 +132,20 @@ def test_signs_of_life_leave_no_timers_behind() -> None:
         pair.settle()
         pair.quiet()
     assert len(pair.responder._deadlines._heap) < 100
+
+
+def test_home_addresses_taken_and_given_back_are_one_entry() -> None:
+    agent = HomeAgent(HomeAgentConfig())
+    prefix = IPv6Network("2001:db8:100::/64")
+    authorization = Authorization(("001010000000001", "internet"), prefix, prefix)
+    for number in range(1, 100):
+        for sequence, lifetime in ((1, 100), (2, 0)):
+            update = BindingUpdate(sequence, acknowledge=True, home=True, lifetime=lifetime)
+            agent.receive(MobilityPacket(update, prefix[number], GATEWAY, UE), authorization, 0.0)
+        answers = [each.message for each in agent.datagrams_to_send()]
+        assert [getattr(each, "status", None) for each in answers] == [0, 0]
+    assert len(agent._bindings) == len(agent._deadlines._times) == 1
+    assert [type(each) for each in agent.events()] == 99 * [BindingCreated, BindingRemoved]
 
 
 def piece(number: int, total: int, first: int = 41) -> EncryptedFragment:

@@ -209,9 +209,10 @@ class HomeAgent:
         """One home address an owner: a mobile node that lost its memory registers another one."""
         other = self._home_address.get(owner)
         self._home_address[owner] = home_address
-        if other is not None and other != home_address and (binding := self.binding(other)) is not None:
-            del self._bindings[other]
-            self._deadlines.discard(other)
+        if other is None or other == home_address or (binding := self._bindings.pop(other, None)) is None:
+            return
+        self._deadlines.discard(other)
+        if binding.active:
             self._events.append(BindingRemoved(binding, Removal.REPLACED))
 
     def _deactivate(self, binding: Binding, sequence: int, reason: Removal, now: float) -> None:
