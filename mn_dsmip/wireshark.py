@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import errno
 import hashlib
 import json
 import os
@@ -39,6 +40,10 @@ class Problem(Exception):
     """Something the user can mend; the message is one line."""
 
 
+class NoTshark(Problem):
+    """There is no tshark to ask."""
+
+
 @dataclass(frozen=True)
 class User:
     """For whom things are installed: under sudo the user who called it."""
@@ -56,8 +61,9 @@ class User:
             entry = pwd.getpwuid(uid)
         except KeyError:
             raise Problem(f"there is no user with the number {uid}") from None
-        own = uid == os.geteuid() and "HOME" in os.environ
-        return cls(uid, entry.pw_gid, Path(os.environ["HOME"] if own else entry.pw_dir))
+        home = os.environ.get("HOME", "")
+        own = uid == os.geteuid() and os.path.isabs(home)
+        return cls(uid, entry.pw_gid, Path(home if own else entry.pw_dir))
 
     @property
     def is_other(self) -> bool:
@@ -75,7 +81,7 @@ class User:
     def environment(self) -> dict[str, str]:
         """What programs of that user see; nobody else's Wireshark configuration."""
         if not self.is_other:
-            return dict(os.environ)
+            return os.environ | {"HOME": str(self.home)}
         dropped = ("WIRESHARK_CONFIG_DIR", "XDG_CONFIG_HOME", "XDG_RUNTIME_DIR")
         kept = {name: value for name, value in os.environ.items() if name not in dropped}
         return kept | {"HOME": str(self.home)}
@@ -98,7 +104,7 @@ class Folders:
         """As `tshark -G folders` tells."""
         tshark = shutil.which("tshark")
         if tshark is None:
-            raise Problem("tshark is missing: install it (Debian, Ubuntu: apt install tshark)")
+            raise NoTshark("tshark is missing: install it (Debian, Ubuntu: apt install tshark)")
         asked = subprocess.run(
             [tshark, "-G", "folders"], capture_output=True, text=True, check=False, timeout=ASK_TIMEOUT,
             env=user.environment(), cwd="/", user=user.other_uid, group=user.other_gid,
@@ -131,19 +137,19 @@ class Installation:
     def manifest(self) -> Path:
         return self.folders.profile / MANIFEST
 
-    def recorded(self) -> dict[Path, str]:
-        """The files that an earlier installation wrote, with their digests then."""
+    def recorded(self, which: str = "files") -> dict[Path, str]:
+        """The files that an earlier installation wrote, with their digests then; or those that it `left` changed."""
         if not self.manifest.is_file():
             return {}
         try:
             content = json.loads(self.manifest.read_text(encoding="utf-8"))
-            return {Path(name): str(digest) for name, digest in content["files"].items()}
+            return {Path(name): str(digest) for name, digest in content.get(which, {}).items()}
         except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise Problem(f"{self.manifest}: cannot be read ({error}); remove it and the files it was for") from error
 
     def install(self) -> list[str]:
         """Write all files; what somebody else wrote or changed stays, and is told."""
-        recorded, written = self.recorded(), dict[Path, str]()
+        recorded, written = self.recorded("left") | self.recorded(), dict[Path, str]()
         kept: list[str] = []
         files = {target: source for source, target in self.sources()}
         foreign = [
@@ -154,18 +160,24 @@ class Installation:
         if foreign:
             raise Problem(f"{foreign[0]} is there already and is not ours: move it away, then install again")
         for target, source in files.items():
+            if target.resolve() == source.resolve():
+                raise Problem(f"{target} leads to {source} itself: remove that link, then install again")
+        for target, source in files.items():
             if target.exists() and target in recorded and _digest(target) != recorded[target]:
-                kept.append(f"kept      {target} (changed since it was installed)")
+                kept.append(f"kept      {target} (changed since it was installed; ours comes back when it is removed)")
                 written[target] = recorded[target]
                 continue
             self._write(target, source.read_bytes())
             written[target] = _digest(target)
         for old in recorded.keys() - written.keys():
             _remove(old, recorded[old])
-        content = {"version": __version__, "files": {str(name): digest for name, digest in sorted(written.items())}}
-        self._write(self.manifest, (json.dumps(content, indent=1) + "\n").encode())
+        self._note(files=written)
         return [f"installed {len(written)} files: the dissector in {self.folders.plugins}",
                 f"          and the profile {PROFILE} in {self.folders.profile}", *kept]  # fmt: skip
+
+    def _note(self, **which: dict[Path, str]) -> None:
+        files = {kind: {str(name): digest for name, digest in sorted(of.items())} for kind, of in which.items()}
+        self._write(self.manifest, (json.dumps({"version": __version__, **files}, indent=1) + "\n").encode())
 
     def _write(self, target: Path, content: bytes) -> None:
         missing = [folder for folder in target.parents if not folder.exists()]
@@ -183,11 +195,14 @@ class Installation:
         if not recorded:
             return ["nothing is installed"]
         changed = [path for path, digest in recorded.items() if not _remove(path, digest)]
-        self.manifest.unlink()
         if changed == [self.folders.profile / KEPT_BY_WIRESHARK]:  # of a profile that is gone it says nothing
             changed.pop().unlink()
+        if changed:
+            self._note(left={path: recorded[path] for path in changed})  # so that they are known another time
+        else:
+            self.manifest.unlink()
         for folder in (self.folders.plugins / "dsmip", self.folders.profile):
-            if folder.is_dir() and not any(folder.iterdir()):
+            if folder.is_dir() and not folder.is_symlink() and not any(folder.iterdir()):
                 folder.rmdir()
         told = [f"kept    {path} (changed since it was installed)" for path in changed]
         return [f"removed {len(recorded) - len(changed)} files", *told]
@@ -232,7 +247,9 @@ def command(run: Path, installation: Installation | None) -> list[str]:
     """The Wireshark command that shows a run, or a capture with a folder of keys beside it, decrypted."""
     capture = run / TRACE if run.is_dir() else run
     if not capture.is_file():
-        raise Problem(f"{capture}: there is no such capture")
+        if run.is_dir():
+            raise Problem(f"{run}: not a run's folder, there is no {TRACE} in it; name the capture itself")
+        raise Problem(f"{run}: there is no such capture, nor a run's folder of that name")
     words = ["wireshark", "-r", str(capture)]
     installed = installation is not None and bool(installation.recorded())
     words += ["-C", PROFILE] if installed else ["-X", f"lua_script:{dissector() / 'dsmip.lua'}"]
@@ -262,7 +279,8 @@ def open_run(run: Path, installation: Installation | None, user: User) -> list[s
     program = shutil.which("wireshark")
     if not display or program is None:
         why = "there is no display here" if not display else "Wireshark's window is not installed here"
-        return [f"{why}; this command opens it:", shlex.join(words)]
+        without = "" if "-C" in words else " (without columns and colours: mn-dsmip wireshark install)"
+        return [f"{why}; this command opens it{without}:", shlex.join(words)]
     subprocess.Popen(
         [program, *words[1:]], env=user.environment(), start_new_session=True,
         user=user.other_uid, group=user.other_gid,
@@ -288,20 +306,35 @@ def main(argv: Sequence[str]) -> int:
     except (Problem, ResourceError) as problem:
         sys.stderr.write(f"mn-dsmip wireshark: {problem}\n")
         return UNUSABLE
-    except (OSError, subprocess.SubprocessError) as error:
-        sys.stderr.write(f"mn-dsmip wireshark: {error}\n")
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"mn-dsmip wireshark: {where}{error.strerror or error}{_advice(error)}\n")
+        return FAILURE
+    except subprocess.TimeoutExpired:
+        sys.stderr.write(f"mn-dsmip wireshark: tshark -G folders did not answer in {ASK_TIMEOUT:.0f} s\n")
         return FAILURE
     sys.stdout.write("".join(f"{line}\n" for line in lines))
     return 0
 
 
+def _advice(error: OSError) -> str:
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return "; chown or chmod it for yourself, then try again"
+    if error.errno in (errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
+        return "; move away what stands there, then try again"
+    return ""
+
+
 def _run(arguments: argparse.Namespace) -> list[str]:
     user = User.current()
+    if arguments.command == "open":
+        try:
+            return open_run(arguments.run, Installation(user, Folders.of(user)), user)
+        except NoTshark:  # the command can be told
+            return open_run(arguments.run, None, user)
     installation = Installation(user, Folders.of(user))
     if arguments.command == "install":
         return installation.install()
     if arguments.command == "uninstall":
         return installation.uninstall()
-    if arguments.command == "status":
-        return installation.status()
-    return open_run(arguments.run, installation, user)
+    return installation.status()

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import csv
+import errno
 import os
+import pwd
 import re
 import shlex
 import shutil
@@ -70,7 +72,75 @@ def test_what_the_user_changed_stays(home: Path, capsys: pytest.CaptureFixture[s
     assert run("install") == 0 and f"kept      {own}" in capsys.readouterr().out
     assert own.read_text().startswith("@mine@")
     assert run("uninstall") == 0 and f"kept    {own}" in capsys.readouterr().out
-    assert {path.name for path in profile(home).iterdir()} == {"colorfilters", "esp_sa"}
+    assert {path.name for path in profile(home).iterdir()} == {".mn-dsmip.json", "colorfilters", "esp_sa"}
+    assert run("status") == 0 and "not installed" in capsys.readouterr().out
+    assert run("install") == 0 and f"kept      {own}" in capsys.readouterr().out  # known to be ours once
+    assert own.read_text().startswith("@mine@") and run("uninstall") == 0
+    own.unlink()
+    capsys.readouterr()
+    assert run("install") == 0 and "kept" not in capsys.readouterr().out
+    assert run("uninstall") == 0
+    assert {path.name for path in profile(home).iterdir()} == {"esp_sa"}
+
+
+def test_a_profile_of_that_name_that_is_not_ours(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    profile(home).mkdir(parents=True)
+    (profile(home) / "colorfilters").write_text("@mine@ip@[0,0,0][1,1,1]\n")
+    assert run("install") == 2
+    assert "colorfilters is there already and is not ours: move it away" in capsys.readouterr().err
+    assert everything(home) == {".config/wireshark/profiles/DS-MIPv6/colorfilters"}
+
+
+def test_a_plugin_folder_elsewhere(home: Path) -> None:
+    plugin(home).parent.parent.mkdir(parents=True)
+    (home / "elsewhere").mkdir()
+    plugin(home).parent.symlink_to(home / "elsewhere")
+    assert run("install") == 0 and (home / "elsewhere/dsmip/fields.lua").is_file()
+    assert run("uninstall") == 0 and everything(home) == set()
+
+
+def test_links_to_the_clone_are_not_written_through(
+    home: Path, clone: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Otherwise `uninstall` would take the clone's own files away."""
+    plugin(home).parent.mkdir(parents=True)
+    (plugin(home).parent / "dsmip").symlink_to(clone / "dissectors/dsmip")
+    assert run("install") == 2
+    assert "remove that link, then install again" in capsys.readouterr().err
+    assert not plugin(home).exists() and (clone / "dissectors/dsmip/fields.lua").is_file()
+
+
+def test_something_else_stands_where_a_folder_belongs(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (home / ".config").mkdir()
+    (home / ".config/wireshark").write_text("")
+    assert run("install") == 1
+    told = capsys.readouterr().err
+    assert told.startswith(f"mn-dsmip wireshark: {home}/.config/wireshark/profiles")
+    assert told.endswith("; move away what stands there, then try again\n") and told.count("\n") == 1
+
+
+def test_a_folder_that_may_not_be_written(
+    home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def refused(path: Path) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", refused)  # root may write anywhere
+    assert run("install") == 1
+    told = capsys.readouterr().err
+    assert told.endswith("/.local: Permission denied; chown or chmod it for yourself, then try again\n")
+
+
+@pytest.mark.parametrize("value", [None, "", "relative"])
+def test_without_a_home_the_system_is_asked(
+    home: Path, monkeypatch: pytest.MonkeyPatch, value: str | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if value is None:
+        monkeypatch.delenv("HOME")
+    else:
+        monkeypatch.setenv("HOME", value)
+    assert run("status") == 0
+    assert pwd.getpwuid(os.geteuid()).pw_dir + "/.config/wireshark" in capsys.readouterr().out
 
 
 def test_a_plugin_of_that_name_that_is_not_ours(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,15 +237,23 @@ def test_open_prints_the_command_where_there_is_no_display(
 
 def test_open_something_that_is_not_there(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("open", str(home / "nothing")) == 2
-    assert "there is no such capture" in capsys.readouterr().err
+    assert "there is no such capture, nor a run's folder of that name" in capsys.readouterr().err
+    assert run("open", str(home)) == 2
+    assert "not a run's folder, there is no trace.pcapng in it" in capsys.readouterr().err
 
 
-def test_no_tshark(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_tshark(
+    home: Path, clone: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: None)
     assert run("install") == 2
     assert capsys.readouterr().err == (
         "mn-dsmip wireshark: tshark is missing: install it (Debian, Ubuntu: apt install tshark)\n"
     )
+    assert run("open", str(clone / "captures/attach")) == 0  # for another machine
+    first, command = capsys.readouterr().out.splitlines()
+    assert first.endswith("this command opens it (without columns and colours: mn-dsmip wireshark install):")
+    assert "lua_script:" in command
 
 
 def test_wrong_words(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
