@@ -252,16 +252,11 @@ class PdnConnection:
     # --- the binding
 
     def _register(self, now: float) -> None:
-        assert self.home_address and self._home
+        assert self.home_address
         wanted = self._config.binding
         ask = (wanted.ipv4_home_address or ANY_IPV4) if self._config.ipv4 else None
         binding = MobileConfig(
-            wanted.lifetime,
-            ask,
-            wanted.overwrite_flag,
-            wanted.link_local_flag,
-            wanted.whole_prefix and self._home.address is None,
-            wanted.router_fallback,
+            wanted.lifetime, ask, wanted.overwrite_flag, wanted.link_local_flag, wanted.router_fallback
         )
         self._progress(Step.ADDRESSED)
         self.mobile = MobileNode(binding, self.home_address, self.home_agent, self._access.care_of, self._random)

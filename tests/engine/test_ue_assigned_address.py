@@ -70,16 +70,17 @@ def reaches(operator: Operator, ue: UserEquipment, source: IPv6Address) -> bool:
     return operator.simulation.run(lambda: len(node.home) == 1, 5)
 
 
+@pytest.mark.parametrize("served", [True, False])
 @pytest.mark.parametrize("length", [64, 128])
-def test_an_address_alone_is_the_home_address(length: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    operator = giving(monkeypatch, value(ADDRESS, length), serve_prefixes=False)
+def test_an_address_alone_is_the_home_address(length: int, served: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    operator = giving(monkeypatch, value(ADDRESS, length), serve_prefixes=served)
     ue = operator.add_ue()
     assert attached(operator, ue), ue.status(0)
     succeeded = success(operator)
     assert (succeeded.home_address, succeeded.home_prefix) == (ADDRESS, IPv6Network(ADDRESS))
     assert AddAddress(ADDRESS, 128) in operator.nodes[0].seen(AddAddress)
     (binding,) = operator.gateway.home_agent.bindings()
-    assert (binding.home_address, binding.mobile_router) == (ADDRESS, False), "R is for who has a prefix"
+    assert (binding.home_address, binding.mobile_router) == (ADDRESS, served), "R is asked for as ever (A.2)"
     assert reaches(operator, ue, ADDRESS)
     assert not reaches(operator, ue, PREFIX[0x77]), "the rest of the prefix is not the UE's"
 

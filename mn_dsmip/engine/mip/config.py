@@ -19,8 +19,6 @@ class MobileConfig:
     """O in a first registration (A.2); never set in a refresh (A.3)."""
     link_local_flag: bool = False
     """L: the home address and the link-local address share the interface identifier (A.2)."""
-    whole_prefix: bool = True
-    """R: ask for all traffic to the home network prefix (A.2); not where only an address was assigned."""
     router_fallback: bool = True
     """After status 140 or 143 register without R here, instead of ending so that another home agent can be tried."""
 

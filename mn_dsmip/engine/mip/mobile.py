@@ -133,7 +133,7 @@ class MobileNode:
         self._machine = Machine(TABLE, State.UNBOUND)
         self._ipv4 = Ipv4Registration(config.ipv4_home_address)
         self._retransmission = Retransmission(int.from_bytes(random(2), "big"))
-        self._router_flag = config.whole_prefix
+        self._router_flag = True
         self._expires: float | None = None
         self._refresh_at: float | None = None
         self._refusals = 0
