@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -31,6 +33,23 @@ def test_no_module_leaks_a_global() -> None:
     result = subprocess.run(["luacheck", "-q", *MODULES], capture_output=True, text=True, timeout=60, check=False,
                             cwd=DISSECTORS.parent)  # fmt: skip
     assert result.returncode == 0, result.stdout
+
+
+SHOWN = re.compile(r"<!-- a test runs this -->\n```sh\n(.*?)```\n\n<!-- its output -->\n```\n(.*?)```\n", re.S)
+
+
+def test_what_the_readme_runs_prints_what_it_shows(tmp_path: Path) -> None:
+    """`...` stands for any lines."""
+    for name in ("captures", "dissectors"):
+        (tmp_path / name).symlink_to(DISSECTORS.parent / name)
+    found = SHOWN.findall((DISSECTORS / "README.md").read_text())
+    assert len(found) == 1
+    for commands, output in found:
+        environment = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "TZ": "UTC", "LC_ALL": "C.UTF-8"}
+        made = subprocess.run(["bash", "-euc", commands], capture_output=True, text=True, timeout=60, check=True,
+                              cwd=tmp_path, env=environment).stdout  # fmt: skip
+        shown = ".*\n".join(re.escape(part) for part in output.split("...\n"))
+        assert re.fullmatch(shown, made, re.S), made
 
 
 FOLDED = """
