@@ -32,7 +32,8 @@ MANIFEST = ".mn-dsmip.json"  # in the profile's folder
 TRACE, KEYS = "trace.pcapng", "wireshark"
 KEY_TABLES = {"ikev2_decryption_table": 8, "esp_sa": 8}  # columns
 DECODING = ("esp.enable_encryption_decode:TRUE", "esp.enable_authentication_check:TRUE")
-ASK_TIMEOUT = 30.0
+ASK_TIMEOUT = 30.0  # seconds
+START_TIME = 1.5  # seconds in which a Wireshark without a display has ended
 FAILURE, UNUSABLE = 1, 2
 
 
@@ -281,10 +282,16 @@ def open_run(run: Path, installation: Installation | None, user: User) -> list[s
         why = "there is no display here" if not display else "Wireshark's window is not installed here"
         without = "" if "-C" in words else " (without columns and colours: mn-dsmip wireshark install)"
         return [f"{why}; this command opens it{without}:", shlex.join(words)]
-    subprocess.Popen(
+    started = subprocess.Popen(
         [program, *words[1:]], env=user.environment(), start_new_session=True,
         user=user.other_uid, group=user.other_gid,
     )  # fmt: skip
+    try:
+        status = started.wait(START_TIME)
+    except subprocess.TimeoutExpired:
+        status = 0
+    if status:
+        raise Problem(f"Wireshark did not start on the display {display} (its own words are above)")
     return [f"Wireshark opens {words[2]}"]
 
 

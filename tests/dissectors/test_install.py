@@ -256,6 +256,24 @@ def test_no_tshark(
     assert "lua_script:" in command
 
 
+@pytest.mark.parametrize("status", [0, 1])
+def test_open_tells_whether_wireshark_starts(
+    home: Path, clone: Path, status: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = home / "bin/wireshark"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >"{home}/words"\nexit {status}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("DISPLAY", ":4711")
+    assert run("open", str(clone / "captures/attach")) == (2 if status else 0)
+    told = capsys.readouterr()
+    assert (told.err if status else told.out).startswith(
+        "mn-dsmip wireshark: Wireshark did not start on the display :4711" if status else "Wireshark opens "
+    )
+    assert str(clone / "captures/attach/trace.pcapng") in (home / "words").read_text().splitlines()
+
+
 def test_wrong_words(home: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("instal") == 2 and run() == 2
     assert "usage: mn-dsmip wireshark" in capsys.readouterr().err
