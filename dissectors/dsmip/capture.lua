@@ -155,16 +155,39 @@ local function enter_dhcpv6(_, tvb, pinfo, captured, length)
   note(message)
 end
 
--- Where dissectors meet, what listens before the one that is there is called, and after it.
+-- When Wireshark reloads Lua plugins it forgets ours and does not put back what was there before: so we do.
+local function named(name)
+  return function() return Dissector.get(name) end
+end
+
+local MOBILITY_OLD = 62 -- Wireshark's dissector for Mobility Headers stands there too, and has no name for Lua
+
+local function mobility_dissector() return DissectorTable.get("ip.proto"):get_dissector(MOBILITY_OLD) end
+
+-- RFC 3948 2.1 to 2.3, as Wireshark's own dissector of UDP 4500, which has no name for Lua.
+local function udp_encapsulation()
+  local esp, isakmp = Dissector.get("esp"), Dissector.get("isakmp")
+  local function call(_, tvb, pinfo, tree)
+    if tvb:captured_len() == 1 then
+      pinfo.cols.protocol, pinfo.cols.info = "UDPENCAP", "NAT-keepalive"
+      return 1
+    end
+    local marked = tvb:captured_len() > 4 and tvb:raw(0, 4) == NON_ESP_MARKER
+    return (marked and isakmp or esp):call(marked and tvb:range(4):tvb() or tvb, pinfo, tree)
+  end
+  return { call = call }
+end
+
+-- Where dissectors meet, what listens before the one that is there is called, and after it; what Wireshark has there.
 local PLACES = {
-  { "ip.proto", 135, "mh", mobility_header },
-  { "ip.proto", 50, "esp", enter_esp, leave_esp },
-  { "udp.port", 500, "ike", enter_ike },
-  { "udp.port", 4500, "ike_nat", enter_ike_nat, leave_ike_nat },
-  { "udp.port", 4191, "encapsulation", enter_4191, leave_4191 },
-  { "udp.port", 53, "dns", enter_dns },
-  { "udp.port", 546, "dhcpv6_client", enter_dhcpv6 },
-  { "udp.port", 547, "dhcpv6_server", enter_dhcpv6 },
+  { "ip.proto", 135, "mh", mobility_dissector, mobility_header },
+  { "ip.proto", 50, "esp", named("esp"), enter_esp, leave_esp },
+  { "udp.port", 500, "ike", named("isakmp"), enter_ike },
+  { "udp.port", 4500, "ike_nat", udp_encapsulation, enter_ike_nat, leave_ike_nat },
+  { "udp.port", 4191, "encapsulation", function() end, enter_4191, leave_4191 },
+  { "udp.port", 53, "dns", named("dns"), enter_dns },
+  { "udp.port", 546, "dhcpv6_client", named("dhcpv6"), enter_dhcpv6 },
+  { "udp.port", 547, "dhcpv6_server", named("dhcpv6"), enter_dhcpv6 },
 }
 
 -- The dissector of one place, and the function that tells it which dissector was there before. ICMP errors quote
@@ -201,14 +224,16 @@ local function listener(self, enter, leave)
 end
 
 -- Returns the function that begins (or resumes) to listen at one place.
-local function listen(self, pattern_table, pattern, name, enter, leave)
+local function listen(self, pattern_table, pattern, name, usual, enter, leave)
   local dissectors = DissectorTable.get(pattern_table)
-  if not dissectors or not dissectors:get_dissector(pattern) then return function() end end
+  local lost = dissectors and not dissectors:get_dissector(pattern) and usual() or nil
+  if not dissectors or not lost and not dissectors:get_dissector(pattern) then return function() end end
   local proto = Proto("dsmip_" .. name, "DS-MIPv6: listens to " .. pattern_table .. " " .. pattern)
   local dissect, put_before = listener(self, enter, leave)
   proto.dissector = dissect
   return function()
-    local current = dissectors:get_dissector(pattern)
+    local current = dissectors:get_dissector(pattern) or lost
+    lost = nil
     if not current or tostring(current) == proto.name then return end
     put_before(current)
     dissectors:set(pattern, proto)
@@ -221,7 +246,7 @@ end
 function capture.start(new_facts, at_end)
   local self = { facts = new_facts(), heard = {}, silences = {}, at_end = at_end }
   local resume = {}
-  for i, one in ipairs(PLACES) do resume[i] = listen(self, one[1], one[2], one[3], one[4], one[5]) end
+  for i, one in ipairs(PLACES) do resume[i] = listen(self, table.unpack(one, 1, 6)) end
 
   function self.reset()
     self.facts, self.heard, self.silences = new_facts(), {}, {}

@@ -113,6 +113,27 @@ def test_traffic_after_a_detach_is_told_to_those_who_look_for_remarks_alone(tmp_
     assert last.endswith(" ! Traffic of a home address whose session ended in frame 26")
 
 
+FORGET = """
+for _, place in ipairs({ { "ip.proto", 135 }, { "ip.proto", 50 }, { "udp.port", 500 }, { "udp.port", 4500 },
+    { "udp.port", 53 }, { "udp.port", 546 }, { "udp.port", 547 } }) do
+  local dissectors = DissectorTable.get(place[1])
+  dissectors:remove(place[2], dissectors:get_dissector(place[2]))
+end
+"""
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_reloaded_plugins_put_back_what_wireshark_forgot(tmp_path: Path, case: str) -> None:
+    """Reload Lua Plugins takes our listeners out of the tables and leaves those places empty."""
+    (tmp_path / "forget.lua").write_text(FORGET)
+    fields = [word for name in ("_ws.col.Info", "dsmip.session", "dsmip.step", "dsmip.hoa") for word in ("-e", name)]
+    forgotten = ["-X", f"lua_script:{tmp_path / 'forget.lua'}"]
+    before = lines(case, True, "-T", "fields", *fields)
+    assert lines(case, True, "-T", "fields", *fields, *forgotten) == before
+    without = lines(case, True, *forgotten, script=False)
+    assert not any("IKE_AUTH" in line or "Binding" in line for line in without)
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_fields_of_others_are_the_same_with_and_without(case: str) -> None:
     asked = [word for name in ("ipv6.src", "isakmp.exchangetype", "mip6.mhtype", "esp.spi") for word in ("-e", name)]
