@@ -215,7 +215,7 @@ local function listener(self, enter, leave)
     if at_end and count > 0 and depth == 0 then
       at_end(found, count, pinfo)
       local first = found[1]
-      if first.kind == "ike" and not first.kept then spare = first end
+      if first.kind == "ike" then spare = first end
       repeat found[count], count = nil, count - 1 until count == 0
     end
     return length

@@ -11,7 +11,7 @@ local steps = require("dsmip.steps")
 
 local ike = {}
 
-local SA_INIT, INFORMATIONAL = payloads.SA_INIT, payloads.INFORMATIONAL
+local SA_INIT, AUTH, INFORMATIONAL = payloads.SA_INIT, payloads.AUTH, payloads.INFORMATIONAL
 local REPLY = 2 -- CFG type (RFC 7296 3.15)
 local EAP_FAILURE = 4 -- RFC 3748 4
 local IMPATIENCE = 0.5 -- seconds after which an unanswered attempt counts as given up when another begins
@@ -28,9 +28,9 @@ end
 local REMEMBERED = 16 -- requests of an IKE SA, and as many before: more than any window (RFC 7296 2.3)
 
 local function check_order(sa, message, complain)
-  if message.exchange == payloads.AUTH then
+  if message.exchange == AUTH then
     local last = sa.asked
-    if last and last.exchange == SA_INIT and not last.answer then
+    if last and last.raw and not last.answer then
       complain(message, "order", "IKE_AUTH while IKE_SA_INIT is unanswered (RFC 7296 1.2)")
     end
   elseif message.exchange == payloads.CREATE_CHILD_SA and message.inner and sa.opened and not sa.authenticated then
@@ -38,39 +38,42 @@ local function check_order(sa, message, complain)
   end
 end
 
--- Requests of an SA are kept by message id and by who asked, whatever direction this has; old ones are forgotten.
+-- What is kept of the requests of an SA, by message id and by who asked, whatever direction this has; old ones are
+-- forgotten. `number` and `answer` are frames; raw (of IKE_SA_INIT), ike_spi, ends and index are there when needed.
 local function remember(sa, key, message)
   local count = sa.count + 1
   if count > REMEMBERED then
     sa.older, sa.requests, count = sa.requests, {}, 1
   end
-  sa.requests[key], sa.count, sa.asked, message.kept = message, count, message, true
+  local request = { number = message.number, answer = nil, step = nil, esp_spi = nil }
+  request.raw, request.index = message.raw, message.index
+  sa.requests[key], sa.count, sa.asked, sa.asked_at = request, count, request, message.time
+  return request
 end
 
--- Finds the request that `message` answers or repeats; a request is what is asked last.
+-- The request that `message` answers, nil for a request; and what is kept of a request that is not a repetition.
 local function pair(run, sa, message, complain)
   local key, response = message.id, message.response
   if message.initiator == response then key = key .. "r" end
   local asked = sa.requests[key] or sa.older and sa.older[key]
   if response then
     if asked then sessions.answer(run, asked, message) end
-    return asked
+    return asked, nil
   end
   local exchange = message.exchange
   if asked and (exchange ~= SA_INIT or asked.raw == message.raw) then
     message.again, sa.asked = asked.number, asked
-  else
-    if exchange ~= INFORMATIONAL then check_order(sa, message, complain) end
-    remember(sa, key, message)
+    return nil, nil
   end
-  return nil
+  if exchange ~= INFORMATIONAL then check_order(sa, message, complain) end
+  return nil, remember(sa, key, message)
 end
 
 -- Whether a new attempt goes on where the IKE SA `sa` failed.
 local function given_up(sa, message)
   if sa.failed then return true end
   local last = sa.asked
-  return last and not last.answer and message.time - last.time > IMPATIENCE
+  return last and not last.answer and message.time - sa.asked_at > IMPATIENCE
 end
 
 local function session_of_attempt(run, message)
@@ -90,7 +93,8 @@ end
 
 -- The IKE SA of `message`, which is new to us.
 local function new_sa(run, message)
-  local sa = { session = nil, requests = room(), count = 0, asked = nil, opened = nil, older = nil }
+  local sa = { session = nil, requests = room(), count = 0, asked = nil, asked_at = nil, opened = nil,
+    authenticated = nil }
   if message.exchange == SA_INIT and not message.response then
     local key
     sa.session, key = session_of_attempt(run, message)
@@ -104,9 +108,8 @@ local function new_sa(run, message)
   return sa
 end
 
-local function remember_child(run, session, chain, hoa)
-  if not chain.esp_spi then return end
-  run.children[chain.esp_spi] = { session = session, hoa = hoa }
+local function remember_child(run, session, spi, hoa)
+  if spi then run.children[spi] = { session = session, hoa = hoa } end
 end
 
 local function home_address(chain, ue_asked)
@@ -122,8 +125,8 @@ local function child(run, session, message, asked, ue_asked)
   local hoa = home_address(chain, ue_asked)
   if hoa then sessions.set_home_address(run, session, hoa) end
   if chain.mh then session.child = true end
-  remember_child(run, session, chain, hoa)
-  if asked and asked.inner then remember_child(run, session, asked.inner, hoa) end
+  remember_child(run, session, chain.esp_spi, hoa)
+  if asked then remember_child(run, session, asked.esp_spi, hoa) end
 end
 
 local function authentication(run, session, sa, message, asked)
@@ -150,9 +153,9 @@ local function another_child(run, session, sa, message, asked)
   if not chain then return end
   if not message.response then
     sa.rekeyed_by = chain.ike_spi
-  elseif chain.ike_spi and asked and asked.inner and asked.inner.ike_spi then
+  elseif chain.ike_spi and asked and asked.ike_spi then
     sa.replaced = true
-    local new = asked.inner.ike_spi
+    local new = asked.ike_spi
     run.sas[new] = run.sas[new]
       or { session = session, requests = {}, count = 0, reversed = not ue_asked, authenticated = true }
   end
@@ -180,7 +183,7 @@ end
 
 local READ = {
   [SA_INIT] = function(_, _, _, message) message.step = steps.INIT end,
-  [payloads.AUTH] = authentication,
+  [AUTH] = authentication,
   [payloads.CREATE_CHILD_SA] = another_child,
   [INFORMATIONAL] = informational,
 }
@@ -208,21 +211,27 @@ function ike.read(run, message, complain)
   local session = sa.session
   local from_ue = message.initiator ~= (sa.reversed or false)
   message.session, message.from_ue = session, from_ue
-  local asked = pair(run, sa, message, complain)
+  local asked, kept = pair(run, sa, message, complain)
   local exchange = message.exchange
   if exchange == SA_INIT then sa.opened = true end
-  -- It is the UE that moves; the home agent follows.
-  if from_ue then
+  -- It is the UE that moves, and not within IKE_AUTH; the home agent follows.
+  if not session.ike then
+    local ue, home_agent = source_of(message), destination_of(message)
+    if not from_ue then ue, home_agent = home_agent, ue end
+    sessions.use_addresses(run, session, ue, home_agent)
+  elseif from_ue and exchange ~= AUTH then
     local ue = source_of(message)
-    if ue ~= session.peer or not session.ike then sessions.use_addresses(run, session, ue, destination_of(message)) end
-  elseif not session.ike then
-    sessions.use_addresses(run, session, destination_of(message), source_of(message))
+    if ue ~= session.peer then sessions.use_addresses(run, session, ue, destination_of(message)) end
   end
   READ[exchange](run, session, sa, message, asked)
   local chain = message.inner or message.clear
   if chain then judge(run, session, sa, message, chain, complain) end
-  -- Who goes over the messages once does not need again what an answered request said.
-  if asked and not run.facts then asked.inner, asked.clear = nil, nil end
+  if not kept then return end
+  kept.step = message.step
+  if message.ends then kept.ends = true end
+  local inner = message.inner
+  if inner and inner.esp_spi then kept.esp_spi = inner.esp_spi end
+  if inner and inner.ike_spi then kept.ike_spi = inner.ike_spi end
 end
 
 return ike
