@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,7 +24,8 @@ def options(**given: object) -> SimpleNamespace:
 
 
 def mn(folder: Path, *words: str, prefix: tuple[str, ...] = ()) -> subprocess.CompletedProcess[str]:
-    line = ["unshare", "--net", *prefix, "mn", "--custom", str(folder / "topos/s2c.py"), *words]
+    apart = ("unshare", "--net", "--pid", "--fork", "--kill-child", "--mount-proc")  # mn's own cleanup kills by name
+    line = [*apart, *prefix, "mn", "--custom", str(folder / "topos/s2c.py"), *words]
     return subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -120,7 +122,11 @@ def test_mn_says_in_one_line_what_is_missing(clone: Path, tmp_path: Path) -> Non
 @pytest.mark.root
 def test_mn_without_root_is_refused_in_one_line(clone: Path) -> None:
     nobody = ("setpriv", "--reuid", "65534", "--regid", "65534", "--clear-groups")
-    assert "must run as root" in refused(mn(clone, *BRIDGE, prefix=nobody))
+    with tempfile.TemporaryDirectory() as folder:  # the clone may be where nobody else can read
+        os.chmod(folder, 0o755)
+        for part in ("mn_dsmip", "topos"):
+            shutil.copytree(clone / part, Path(folder) / part)
+        assert "must run as root" in refused(mn(Path(folder), *BRIDGE, prefix=nobody))
 
 
 @pytest.mark.root
