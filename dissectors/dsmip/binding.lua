@@ -95,11 +95,14 @@ local function check_update_options(message, complain)
   end
 end
 
-local function check_before_update(message, session, complain)
+-- `session.unread`: IKEv2 that may have set up SAs was not decrypted.
+local function check_before_update(run, message, session, complain)
   if session.deleted then
     complain(message, "order", "Binding Update after its IKE SA was deleted (TS 23.402 6.5.2)")
   elseif session.ike and session.ue and not session.child then
     complain(message, "order", "Binding Update before there is an SA for the home address (TS 24.303 4.1, 5.1.2.2)")
+  elseif message.esp and session.ue and not session.unread and not run.children[message.esp] then
+    complain(message, "order", "Binding Update on an SA that IKEv2 has not set up (TS 24.303 4.1, RFC 4877 4.2)")
   end
 end
 
@@ -146,7 +149,7 @@ local function update(run, message, session, state, complain)
   session.coa = message.lifetime > 0 and message.coa or session.coa
   session.first_coa = session.first_coa or message.coa
   if message.udp then run.nat[message.coa .. " " .. message.udp] = session end
-  check_before_update(message, session, complain)
+  check_before_update(run, message, session, complain)
   if flag(u16(message.raw, 8), HOME) then
     check_update_options(message, complain)
     check_protection(message, session, complain)

@@ -33,7 +33,8 @@ local function check_order(sa, message, complain)
     if last and last.raw and not last.answer then
       complain(message, "order", "IKE_AUTH while IKE_SA_INIT is unanswered (RFC 7296 1.2)")
     end
-  elseif message.exchange == payloads.CREATE_CHILD_SA and message.inner and sa.opened and not sa.authenticated then
+  elseif message.exchange == payloads.CREATE_CHILD_SA and sa.opened and not sa.authenticated
+    and message.inner and not message.inner.problem then
     complain(message, "order", "CREATE_CHILD_SA before IKE_AUTH is complete (RFC 7296 1.2, TS 24.303 5.1.2.2)")
   end
 end
@@ -224,12 +225,13 @@ function ike.read(run, message, complain)
     if ue ~= session.peer then sessions.use_addresses(run, session, ue, destination_of(message)) end
   end
   READ[exchange](run, session, sa, message, asked)
-  local chain = message.inner or message.clear
+  local inner = message.inner
+  if exchange ~= SA_INIT and exchange ~= INFORMATIONAL and (not inner or inner.problem) then session.unread = true end
+  local chain = inner or message.clear
   if chain then judge(run, session, sa, message, chain, complain) end
   if not kept then return end
   kept.step = message.step
   if message.ends then kept.ends = true end
-  local inner = message.inner
   if inner and inner.esp_spi then kept.esp_spi = inner.esp_spi end
   if inner and inner.ike_spi then kept.ike_spi = inner.ike_spi end
 end

@@ -5,20 +5,22 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from collections import defaultdict
 from ipaddress import IPv6Address
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import pytest
 
 from mn_dsmip.check import cli
-from tests.check.mutation.campaign import damaged
+from tests.dissectors.packets.agreed import AGREED, APART, UNJUDGED, UNREMARKED, Agreed, Damage, Unjudged
 
 CAPTURES = Path(__file__).resolve().parents[2] / "captures"
 CASES = sorted(each.parent.name for each in CAPTURES.glob("*/trace.pcapng"))
 SCRIPT = CAPTURES.parent / "dissectors" / "dsmip.lua"
+EXPERT = "dsmip.expert."
 
 MORE_SESSIONS = {"untrusted-access": 1}
 """The IKE SA with an ePDG is a session of its own to the dissector; the checker knows that S2c runs inside it."""
@@ -49,6 +51,17 @@ def judged(capsys: pytest.CaptureFixture[str], capture: Path, keys: Path, flow: 
     return found
 
 
+def findings(verdict: dict[str, Any]) -> list[str]:
+    """The rules and steps that something is wrong with."""
+    return [each.get("rule") or each["step"] for session in verdict["sessions"] for each in session["findings"]]
+
+
+def remarks(capture: Path, keys: Path) -> list[tuple[int, str]]:
+    """The dissector's remarks, each with its frame."""
+    frames = dissected(capture, keys, "dsmip.expert")
+    return [(number, words) for number, [cell] in enumerate(frames, 1) for words in cell]
+
+
 @pytest.mark.parametrize("case", CASES)
 def test_sessions(case: str, capsys: pytest.CaptureFixture[str]) -> None:
     """The same frames belong together, and to the same home address."""
@@ -74,53 +87,67 @@ def test_sessions(case: str, capsys: pytest.CaptureFixture[str]) -> None:
             assert addresses == {IPv6Address(each) for each in told[number]["home_addresses"]}
 
 
-class Agreed(NamedTuple):
-    """A damaged copy of a case: what the checker calls it (a rule or a step), and what the dissector does, where."""
-
-    case: str
-    frame: int
-    mutant: str
-    rule: str
-    expert: str
-    at: int
-
-
-AGREED = (
-    Agreed("attach", 16, "mh[3].payload_protocol", "MH-PROTO", "mh.malformed", 16),
-    Agreed("attach", 16, "mh[3].checksum", "MH-CHECKSUM", "mh.checksum.bad", 16),
-    Agreed("attach", 16, "mh[3].option_3.missing", "I9", "option.missing", 16),
-    Agreed("attach", 16, "mh[3].type", "I2", "ba.unsolicited", 17),
-    Agreed("attach", 16, "mh[3].lifetime=1", "I4", "ba.lifetime", 17),
-    Agreed("attach", 16, "mh[3].option_29.missing", "I7", "option.extra", 17),
-    Agreed("attach", 16, "mh[3].lifetime=0", "I13", "after_detach", 18),
-    Agreed("attach", 17, "mh[3].sequence=30583", "I2", "ba.sequence", 17),
-    Agreed("attach", 17, "mh[3].status=132", "registration-acknowledged", "ba.refused", 17),
-    Agreed("attach", 17, "mh[3].lifetime=65535", "I4", "ba.lifetime", 17),
-    Agreed("attach", 17, "mh[3].option_30.missing", "BA-IPV4", "option.missing", 17),
-    Agreed("attach", 17, "mh[3].checksum", "MH-CHECKSUM", "mh.checksum.bad", 17),
-    Agreed("refresh", 22, "mh[3].sequence=0", "I3", "bu.sequence", 22),
-    Agreed("refresh", 28, "mh[3].lifetime=0", "I13", "after_detach", 30),
-    Agreed("detach", 23, "mh[3].lifetime=1", "I4", "ba.lifetime", 23),
-    Agreed("ipv4-access-nat", 11, "mh[4].option_32.missing", "I10", "option.missing", 11),
-    Agreed("ipv4-access-nat", 11, "mh.option_3.again", "I10", "option.extra", 11),
-    Agreed("ipv4-access-nat", 12, "mh[4].sequence=0", "I2", "ba.sequence", 12),
-)
-
-
 @pytest.mark.parametrize("agreed", AGREED, ids=lambda one: f"{one.rule}-{one.expert}-{one.case}")
 def test_what_is_wrong(agreed: Agreed, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = CAPTURES / agreed.case
-    capture = damaged(folder, agreed.frame, agreed.mutant, tmp_path / "damaged.pcapng")
+    capture = agreed.damage(folder, tmp_path / "damaged.pcapng")
     verdict = judged(capsys, capture, folder / "wireshark", agreed.case)
-    found = [each.get("rule") or each["step"] for session in verdict["sessions"] for each in session["findings"]]
-    assert agreed.rule in found
+    assert agreed.rule in findings(verdict)
     frames = dissected(capture, folder / "wireshark", f"dsmip.expert.{agreed.expert}", "dsmip.expert")
     assert [number for number, (here, _) in enumerate(frames, 1) if here][:1] == [agreed.at]
 
 
-@pytest.mark.parametrize("case", CASES)
-def test_nothing_is_wrong_with_the_reference_captures(case: str) -> None:
-    """The checker passes them (see its own tests); the dissector remarks upon nothing but repetitions."""
+@pytest.mark.parametrize("unjudged", UNJUDGED, ids=lambda one: f"{one.expert}-{one.case}-{one.at}")
+def test_what_the_dissector_alone_points_out(
+    unjudged: Unjudged, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = CAPTURES / unjudged.case
+    capture = unjudged.damage(folder, tmp_path / "damaged.pcapng")
+    verdict = judged(capsys, capture, folder / "wireshark", unjudged.case)
+    assert (verdict["verdict"], findings(verdict)) == ("pass", []), unjudged.why
+    frames = dissected(capture, folder / "wireshark", f"dsmip.expert.{unjudged.expert}", "dsmip.expert")
+    assert [number for number, (here, _) in enumerate(frames, 1) if here] == [unjudged.at]
+
+
+@pytest.mark.parametrize(("case", "damage"), UNREMARKED)
+def test_what_is_close_but_right(case: str, damage: Damage, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = CAPTURES / case
-    frames = dissected(folder / "trace.pcapng", folder / "wireshark", "dsmip.expert")
-    assert [one for [remarks] in frames for one in remarks if not one.startswith("Repeats frame")] == []
+    capture = damage(folder, tmp_path / "damaged.pcapng")
+    assert findings(judged(capsys, capture, folder / "wireshark", case)) == []
+    assert remarks(capture, folder / "wireshark") == []
+
+
+def test_keys_that_do_not_fit(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The dissector suspects the keys from the first message they should have opened; the checker judges nothing of
+    what it cannot open and says so. Neither blames the peers for the noise that comes of it."""
+    folder = CAPTURES / "attach"
+    keys = Path(shutil.copytree(folder / "wireshark", tmp_path / "wireshark"))
+    table = keys / "ikev2_decryption_table"
+    lines = [line.split(",") for line in table.read_text().splitlines()]
+    for line in lines[1:]:
+        line[2:4] = [f"{each[:-1]}{int(each[-1], 16) ^ 1:x}" for each in line[2:4]]
+    table.write_text("".join(f"{','.join(line)}\n" for line in lines))
+    verdict = judged(capsys, folder / "trace.pcapng", keys, "attach")
+    assert verdict["verdict"] == "inconclusive" and findings(verdict) == []
+    assert "key" in json.dumps(verdict["sessions"])
+    found = remarks(folder / "trace.pcapng", keys)
+    assert {number for number, _ in found} == set(range(8, 16)), "IKE_AUTH and CREATE_CHILD_SA"
+    assert all(words.endswith("wrong keys?") for _, words in found), found
+
+
+def test_every_remark_has_a_row(names: list[str]) -> None:
+    """Who adds a remark says what the checker makes of the same: in AGREED, in UNJUDGED, or why not in APART."""
+    declared = {name.removeprefix(EXPERT) for name in names if name.startswith(EXPERT)}
+    compared = {row.expert for row in (*AGREED, *UNJUDGED)}
+    assert sorted(declared - compared - set(APART)) == [], "remarks without a row in packets/agreed.py"
+    assert sorted((compared | set(APART)) - declared) == [], "rows of remarks that the dissector does not have"
+    assert not compared & set(APART)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_nothing_is_wrong_with_the_reference_captures(case: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The twins of all rows: the checker passes them, the dissector remarks upon nothing but repetitions."""
+    folder = CAPTURES / case
+    assert judged(capsys, folder / "trace.pcapng", folder / "wireshark", str(folder / "flow.yaml"))["verdict"] == "pass"
+    found = remarks(folder / "trace.pcapng", folder / "wireshark")
+    assert [words for _, words in found if not words.startswith("Repeats frame")] == []
