@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 from enum import Enum
 from functools import lru_cache
 from ipaddress import ip_address
 
+from mn_dsmip.check.flow.pattern import pattern
 from mn_dsmip.check.model import Value, flatten
 from mn_dsmip.check.session import within
 
@@ -88,7 +88,7 @@ _TESTS: dict[str, Callable[[Value | None, Value], bool]] = {
     "contains_any": lambda actual, wanted: any(_any(one, wanted) for one in flatten(actual)),
     "lacks": _lacks,
     "in_prefix": _in_prefix,
-    "matches": lambda actual, wanted: bool(re.fullmatch(str(wanted), str(actual))) and actual is not None,
+    "matches": lambda actual, wanted: actual is not None and pattern(str(wanted)).fullmatch(str(actual)),
     "count": lambda actual, wanted: len(list(flatten(actual))) == wanted,
     "present": lambda actual, wanted: (actual is not None) is bool(wanted),
 }
@@ -109,8 +109,8 @@ def test_of(operator: str, wanted: Value) -> Test:
     if operator in ("contains", "contains_any", "lacks", "one_of"):
         return _of_words(operator, wanted) or (lambda actual: general(actual, wanted))
     if operator == "matches":
-        pattern = re.compile(str(wanted))
-        return lambda actual: actual is not None and pattern.fullmatch(str(actual)) is not None
+        expression = pattern(str(wanted))
+        return lambda actual: actual is not None and expression.fullmatch(str(actual))
     return lambda actual: general(actual, wanted)
 
 

@@ -12,6 +12,7 @@ from yaml.nodes import MappingNode, Node, SequenceNode
 from mn_dsmip.check.flow.elements import Condition, Duration, show
 from mn_dsmip.check.flow.grammar import CONDITION
 from mn_dsmip.check.flow.nodes import Values, brief, line_of
+from mn_dsmip.check.flow.pattern import PatternError, pattern
 from mn_dsmip.check.flow.vocabulary import FIELDS, OPERATORS, SEVERITIES, UNITS
 from mn_dsmip.check.model import Value, flatten
 
@@ -59,6 +60,10 @@ class Conditions(Values):
     def wanted(self, node: Node, operator: str) -> Value:
         """What a field is compared with: of the type that the comparison works on."""
         value = self.value(node, operator)
+        if is_variable(value) and operator == "matches":
+            raise self.fail(
+                node, f"matches: the variable {value} is no regular expression; compare it with is or one_of"
+            )
         if is_variable(value):
             return value
         if operator in NUMBERS and (isinstance(value, bool) or not isinstance(value, int)):
@@ -73,9 +78,11 @@ class Conditions(Values):
 
     def pattern(self, node: Node) -> None:
         try:
-            re.compile(self.word(node, "matches"))
+            pattern(self.word(node, "matches"))
         except (re.error, RecursionError, OverflowError) as error:
             raise self.fail(node, f"matches: is no regular expression: {error}") from error
+        except PatternError as error:
+            raise self.fail(node, f"matches: {error}") from error
 
     def networks(self, node: Node, key: str, value: Value) -> None:
         for one in flatten(value):
