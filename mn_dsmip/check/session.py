@@ -15,7 +15,7 @@ from ipaddress import ip_address, ip_network
 
 from mn_dsmip.check.context import Context
 from mn_dsmip.check.model import Message
-from mn_dsmip.check.numbers import FIRST_REJECTING_STATUS
+from mn_dsmip.check.numbers import BU_ACKNOWLEDGEMENT_STATUS_SEQUENCE, FIRST_REJECTING_STATUS
 
 NUMBERS = ("sequence", "spi", "esp_sequence", "octets")  # what differs in an update that is sent again
 MOST_UNSEEN = 4
@@ -200,7 +200,8 @@ class Session:
     def repeated(self) -> dict[int, Message]:
         """Frames of updates that were sent again, and of their answers, each with the message that counts instead.
 
-        Of one update sent several times that is the last one accepted, or answered at all, or just the last.
+        Of one update sent several times that is the last one accepted, or answered at all, or just the last. Answers
+        with status 135 in between only told the number to go on from (RFC 6275 9.5.1, 11.7.1).
         """
         found: dict[int, Message] = {}
         answers = self.answers
@@ -208,13 +209,27 @@ class Session:
             accepted = [one for one in sending if (answer := answers[one.frame]) and _is_accepted(answer)]
             answered = [one for one in sending if answers[one.frame]]
             counts = (accepted or answered or sending)[-1]
+            other = answers[counts.frame]
             for update in sending:
-                answer, other = answers[update.frame], answers[counts.frame]
+                answer = answers[update.frame]
                 if update is not counts:
                     found[update.frame] = counts
                     if answer is not None and other is not None:
                         found[answer.frame] = other
+            if len(sending) > 1 and other is not None and _is_accepted(other):
+                between = [one for one in self.renumberings if sending[0].frame < one.frame < counts.frame]
+                home_address = counts.get("home_address")
+                found |= {one.frame: other for one in between if one.get("home_address") == home_address}
         return found
+
+    @cached_property
+    def renumberings(self) -> list[Message]:
+        """Answers with status 135: the UE sends the same once more, from their sequence number on."""
+        return [
+            one
+            for one in self.of("binding_acknowledgement")
+            if one.number("status") == BU_ACKNOWLEDGEMENT_STATUS_SEQUENCE
+        ]
 
     @cached_property
     def new_updates(self) -> list[Message]:

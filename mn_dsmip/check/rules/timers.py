@@ -18,11 +18,14 @@ DUPLICATE_ADDRESS = 134
 @rule("BU-BACKOFF", "RFC 6275 11.8", "an update is sent again ever more slowly", severity="warning", sees="mobility")
 def update_backoff(session: Session) -> Iterator[Check]:
     """After 1 s, or 1.5 s for the first registration, then after twice as long each time, up to 32 s; a UE in a hurry
-    floods a home agent that is in trouble already."""
+    floods a home agent that is in trouble already. An answer with status 135 ends the waiting (11.7.1)."""
     bound = False
+    renumbered = [one.frame for one in session.renumberings]
     for group in session.sendings:
         wait = INITIAL_BINDACK_TIMEOUT if bound else FIRST_REGISTRATION
         for before, again in pairwise(group):
+            if any(before.frame < frame < again.frame for frame in renumbered):
+                continue
             passed = again.time - before.time
             text = f"at least {wait:g} s after frame {before.frame}"
             yield check(again, "time", text, f"{passed:.3f} s", holds=passed >= wait * CLOCK)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from ipaddress import IPv6Address
 from pathlib import Path
@@ -11,7 +12,15 @@ from typing import NamedTuple
 from scapy.layers.inet6 import IPv6
 from scapy.packet import Raw
 
-from tests.check.damage import ETHERNET, Damaged, Payloads
+from tests.check.damage import (
+    ETHERNET,
+    Damaged,
+    Payloads,
+    blank_option,
+    set_lifetime,
+    set_sequence,
+    set_status,
+)  # fmt: skip
 from tests.check.mutation.campaign import damaged
 from tests.check.mutation.layers import Keys, parse
 from tests.dissectors.packets import forge
@@ -19,7 +28,8 @@ from tests.dissectors.packets import forge
 Damage = Callable[[Path, Path], Path]
 """Writes a damaged copy of the case in the first folder into the second file."""
 
-BINDING_ERROR, NO_BINDING = 7, 1
+UPDATE, ACKNOWLEDGEMENT, BINDING_ERROR = 5, 6, 7
+IPV4_ADDRESS_ACKNOWLEDGEMENT, OUT_OF_WINDOW, NO_BINDING = 30, 135, 1
 CONFIGURATION, EAP = 47, 48
 
 
@@ -99,6 +109,28 @@ def binding_error(trace: Damaged) -> None:
     trace.insert(17, bytes(packet))
 
 
+def renumbered(told: int) -> Damage:
+    """The home agent of the case `attach` still remembers a later sequence number, and tells it with status 135
+    (RFC 6275 9.5.1, 10.3.2): `told` ahead of the one that the UE goes on with."""
+
+    def change(trace: Damaged) -> None:
+        first, refusal, update, answer = 16, 17, -16, -17
+        trace.repeat(first)
+        trace.repeat(refusal)
+        trace.move(update, refusal)
+        trace.move(answer, update)
+        numbers: list[int] = []
+        trace.edit_mobility(update, lambda it: numbers.extend(struct.unpack_from("!H", it, 6)), esp_sequence=2)
+        trace.edit_mobility(answer, esp_sequence=2)
+        trace.edit_mobility(first, set_sequence(UPDATE, (numbers[0] - 300) % 0x10000))
+        trace.edit_mobility(refusal, blank_option(IPV4_ADDRESS_ACKNOWLEDGEMENT))
+        trace.edit_mobility(refusal, set_status(OUT_OF_WINDOW))
+        trace.edit_mobility(refusal, set_sequence(ACKNOWLEDGEMENT, (numbers[0] + told) % 0x10000))
+        trace.edit_mobility(refusal, set_lifetime(0))
+
+    return whole(change)
+
+
 def _short_prefix(body: bytes) -> bytes:
     at = body.index(b"\0\x10\0\x15")  # MIP6_HOME_PREFIX of 21 octets
     return body[:at] + b"\0\x10\0\x14" + body[at + 4 : at + 24] + body[at + 25 :]
@@ -123,6 +155,7 @@ AGREED = (
     Agreed("attach", mutant(17, "mh[3].option_30.missing"), "BA-IPV4", "option.missing", 17),
     Agreed("attach", mutant(17, "mh[3].checksum"), "MH-CHECKSUM", "mh.checksum.bad", 17),
     Agreed("refresh", mutant(22, "mh[3].sequence=0"), "I3", "bu.sequence", 22),
+    Agreed("attach", renumbered(0), "I3", "bu.sequence", 18),
     Agreed("refresh", mutant(28, "mh[3].lifetime=0"), "I13", "after_detach", 30),
     Agreed("detach", mutant(23, "mh[3].lifetime=1"), "I4", "ba.lifetime", 23),
     Agreed("ipv4-access-nat", mutant(11, "mh[4].option_32.missing"), "I10", "option.missing", 11),
@@ -154,6 +187,7 @@ AGREED = (
 )  # fmt: skip
 
 UNJUDGED = (
+    Unjudged("attach", renumbered(-1), "the UE goes on from that number, as RFC 6275 11.7.1 asks", "ba.refused", 17),
     Unjudged("attach", whole(lambda it: it.repeat(8)), "a request may be repeated (RFC 7296 2.1)", "retransmission", 9),
     Unjudged("attach", whole(lambda it: it.repeat(15)), "so may its answer (RFC 7296 2.1)", "retransmission", 16),
     Unjudged("attach", payload(9, EAP, lambda it: it[:9] + b"\0" + it[10:]),
