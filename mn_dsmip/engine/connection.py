@@ -259,7 +259,9 @@ class PdnConnection:
             wanted.lifetime, ask, wanted.overwrite_flag, wanted.link_local_flag, wanted.router_fallback
         )
         self._progress(Step.ADDRESSED)
-        self.mobile = MobileNode(binding, self.home_address, self.home_agent, self._access.care_of, self._random)
+        self.mobile = MobileNode(
+            binding, self.home_address, self.home_agent, self._access.care_of, self._random, self._network.sequence
+        )
         self.mobile.register(now)
 
     def _registered(self, event: Registered, now: float) -> None:

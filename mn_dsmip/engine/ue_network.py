@@ -8,6 +8,7 @@ from ipaddress import IPv6Address
 
 from ..crypto.esp import EspError
 from ..wire.ip import ESP, IPIP, IPV6_HEADER, IPV6_IN
+from ..wire.mobility import BindingUpdate
 from .base import Datagram, Random, Side, UdpDatagram
 from .mip.packet import MobilityPacket
 from .protection import EspDatabase, open_mobility, seal_mobility
@@ -27,6 +28,8 @@ class UeNetwork:
         self.errors = TunnelErrors(counters)
         self.care_of: IPv6Address | None = None
         self.tunnel: Tunnel | None = None
+        self.sequence: int | None = None
+        """Of the last Binding Update; kept beyond a binding, as the home agent keeps it (RFC 6275 10.3.2, 11.7.1)."""
         self._own = b""
 
     def use_care_of(self, address: IPv6Address | None, link_mtu: int) -> None:
@@ -50,6 +53,8 @@ class UeNetwork:
     def send_mobility(self, session: bytes, packets: list[MobilityPacket], now: float) -> None:
         """Send mobility messages through the SA of their home address."""
         for each in packets:
+            if isinstance(each.message, BindingUpdate):
+                self.sequence = each.message.sequence
             pair = self.database.outbound(session, each.home_address, each.home_agent, each.message.number)
             if pair is None:
                 self.counters["mh-without-sa"] += 1

@@ -109,7 +109,8 @@ BACKOFFS = {
 
 
 class MobileNode:
-    """One home address's entry of the binding update list; sequence numbers start where ``random`` says.
+    """One home address's entry of the binding update list; sequence numbers go on from ``sequence``, the last one that
+    the home agent was sent. When that is not known they start where ``random`` says (RFC 6275 11.7.1).
 
     ``counters`` counts what was ignored: "ba-unmatched" (answers no outstanding Binding Update), "ba-late" (its binding
     has expired already), "ba-nonce-status", "ba-stale-135" (a newer Binding Update is on its way), "mh-unexpected".
@@ -122,6 +123,7 @@ class MobileNode:
         home_agent: IPv6Address,
         care_of_address: IPAddress,
         random: Random,
+        sequence: int | None = None,
     ) -> None:
         self.config = config
         self.home_address = home_address
@@ -132,7 +134,7 @@ class MobileNode:
         self.counters: Counter[str] = Counter()
         self._machine = Machine(TABLE, State.UNBOUND)
         self._ipv4 = Ipv4Registration(config.ipv4_home_address)
-        self._retransmission = Retransmission(int.from_bytes(random(2), "big"))
+        self._retransmission = Retransmission(int.from_bytes(random(2), "big") if sequence is None else sequence)
         self._router_flag = True
         self._expires: float | None = None
         self._refresh_at: float | None = None

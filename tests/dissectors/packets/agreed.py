@@ -20,7 +20,7 @@ from tests.check.damage import (
     set_lifetime,
     set_sequence,
     set_status,
-)  # fmt: skip
+)
 from tests.check.mutation.campaign import damaged
 from tests.check.mutation.layers import Keys, parse
 from tests.dissectors.packets import forge
