@@ -14,8 +14,8 @@ from tests.dissectors.packets import forge
 from tests.dissectors.packets.signalling import CREATE_CHILD_SA, HOME_AGENT, IDENTITY_I, IKE_AUTH, Ue
 from tests.dissectors.packets.tshark import run
 
-EAP, CONFIGURATION, SECURITY_ASSOCIATION, ESP = 48, 47, 33, 50
-ERROR = 7
+EAP, CONFIGURATION, SECURITY_ASSOCIATION, NONCE, ESP = 48, 47, 33, 40, 50
+REFRESH_REQUEST, ERROR = 0, 7
 UE = Ue(b"\x01" * 8)
 OTHER = Ue(
     b"\x02" * 8, IPv6Address("2001:db8:f:1::77"), home_address=IPv6Address("2001:db8:1:7::100"), spi_r=b"\x88" * 8
@@ -79,12 +79,14 @@ def test_wrong_key(tmp_path: Path, wrong: bool) -> None:
     assert not wrong or found[3].startswith("Decrypted IKEv2 makes no sense")
 
 
-def test_binding_error(tmp_path: Path) -> None:
-    header = forge.mobility(ERROR, b"\1\0" + UE.home_address.packed, HOME_AGENT, forge.CARE_OF)
+@pytest.mark.parametrize("wrong", [True, False])
+def test_binding_error(tmp_path: Path, wrong: bool) -> None:
+    kind, body = (ERROR, b"\1\0" + UE.home_address.packed) if wrong else (REFRESH_REQUEST, b"\0\0")
+    header = forge.mobility(kind, body, HOME_AGENT, forge.CARE_OF)
     packet = forge.IPv6(src=str(HOME_AGENT), dst=str(forge.CARE_OF), nh=135) / forge.Raw(header)
     found = remarks(tmp_path, [UE.update(1), forge.frame(bytes(packet))])
-    assert list(found) == [2]
-    assert found[2].startswith("Binding Error 1: ")
+    assert list(found) == [2] * wrong
+    assert not wrong or found[2].startswith("Binding Error 1: ")
 
 
 @pytest.mark.parametrize(("seconds", "late"), [(45.0, True), (29.0, False)])
@@ -131,6 +133,20 @@ def test_security_association_of_another(tmp_path: Path, wrong: bool) -> None:
     found = remarks(tmp_path, frames, *tables, "-o", "esp.enable_encryption_decode:TRUE")
     assert (13 in found) == wrong, found
     assert not wrong or found[13] == f"This SA is for the home address {UE.home_address} (RFC 4877 4.2)"
+
+
+@pytest.mark.parametrize(("spi", "seen", "wrong"), [(1, True, False), (3, True, True), (3, False, False)])
+def test_security_association_that_was_not_set_up(tmp_path: Path, spi: int, seen: bool, wrong: bool) -> None:
+    """Nothing is said where some IKEv2 was not decrypted: it may have set the SA up."""
+    spis = [bytes([0xAA, 0, 0, number]) for number in range(4)]
+    frames = [*secured(UE)[:4], child(UE, b"\xcc\0\0\1", False), child(UE, spis[1], True)]
+    if not seen:
+        frames.append(replace(UE, spi_r=b"\x77" * 8).ike(CREATE_CHILD_SA, 3, (NONCE, bytes(16))))
+    frames.append(in_esp(UE, spis[spi], 1))
+    table = ["-o", f'uat:esp_sa:"IPv6","*","*","0x{spis[spi].hex()}","NULL","","NULL",""']
+    found = remarks(tmp_path, frames, *table, "-o", "esp.enable_encryption_decode:TRUE")
+    assert (len(frames) in found) == wrong, found
+    assert not wrong or found[len(frames)].startswith("Binding Update on an SA that IKEv2 has not set up")
 
 
 @pytest.mark.parametrize("snaplen", [98, 110])
