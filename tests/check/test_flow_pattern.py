@@ -76,7 +76,7 @@ def test_as_in_python(text: str, values: list[str]) -> None:
 )
 def test_whole_values(text: str, value: str, holds: bool | None) -> None:
     if holds is None:
-        with pytest.raises(PatternError, match="from its beginning"):
+        with pytest.raises(PatternError, match="leave out "):
             Pattern(text)
     else:
         assert Pattern(text).fullmatch(value) is holds
@@ -106,10 +106,10 @@ def test_no_expression_hangs(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("(a)\\1", "'\\\\1' is not offered"),
+        ("(a)\\1", "'\\1' is not offered: no back references"),
         ("a(?=b)", "no look-around, names or flags"),
         ("(?i)a", "no look-around, names or flags"),
-        ("a\\b", "'\\\\b' is not offered"),
+        ("a\\b", "'\\b' is not offered: no back references, no boundaries"),
         ("((a{50}){50}){50}", f"more than {MOST_STATES} repetitions"),
         ("((){9999}){9999}", f"more than {MOST_STATES} repetitions"),
         ("$n", "the variable $n is no regular expression; compare it with is or one_of"),

@@ -149,11 +149,11 @@ class Pattern:
             return inside
         character = self._text[self._at]
         found = {"[": _SET, "\\": _ESCAPED}.get(character, _ANY).match(self._text, self._at)
-        if found is None or (character in "^$"):
-            what = self._text[self._at : self._at + 2 if character == "\\" else self._at + 1]
-            raise PatternError(
-                f"{what!r} is not offered: the expression is matched with the whole value from its beginning"
-            )
+        if character in "^$":
+            raise PatternError(f"leave out '{character}': the whole value is compared, from its beginning to its end")
+        if found is None:
+            what = self._text[self._at : self._at + 2]
+            raise PatternError(f"'{what}' is not offered: no back references, no boundaries of words or lines")
         self._at = found.end()
         test = _test(found[0])
         return lambda to: self._state(test, to)
