@@ -45,15 +45,35 @@ function analysis:restart()
   self.run = sessions.new(self.facts)
 end
 
+local function queries_of(run, client)
+  local queries = run.queries[client]
+  if not queries then
+    queries = {}
+    run.queries[client] = queries
+  end
+  return queries
+end
+
+-- A query that is no repetition: its session, and what its answer needs.
+local function ask(run, queries, key, message)
+  local question = message.question
+  local session = sessions.discovering(run, message, question)
+  local asked = { number = message.number, session = session, question = question, answer = nil }
+  if message.index then asked.index = message.index end
+  queries[key], message.session = asked, session
+end
+
+local PORTS = 0x10000
+
 local function dns(run, message)
-  local key = ("%s %d %d %s"):format(message.client, message.port, message.id, message.name)
-  local asked = run.queries[key]
+  local queries, key = queries_of(run, message.client), message.id * PORTS + message.port
+  local asked = queries[key]
+  if asked and asked.question ~= message.question then asked = nil end
   if not message.response then
-    if asked and asked.type == message.type and not asked.answer then
+    if asked and not asked.answer then
       message.again, message.session = asked.number, asked.session
     else
-      run.queries[key] = message
-      message.session = sessions.discovering(run, message, message.name .. " " .. message.type)
+      ask(run, queries, key, message)
     end
   elseif asked then
     sessions.answer(run, asked, message)
@@ -64,18 +84,17 @@ local function dns(run, message)
 end
 
 local function dhcpv6(run, message)
-  local key = message.client .. message.id
-  local asked = run.queries[key]
+  local queries = queries_of(run, message.client)
+  local asked = queries[message.id]
   if not message.response then
     if asked and not asked.answer then
       message.again, message.session = asked.number, asked.session
     else
-      run.queries[key] = message
-      message.session = sessions.discovering(run, message, "dhcpv6")
+      ask(run, queries, message.id, message)
     end
   else
     if asked then sessions.answer(run, asked, message) end
-    message.session = asked and asked.session or sessions.discovering(run, message, "dhcpv6")
+    message.session = asked and asked.session or sessions.discovering(run, message, message.question)
     sessions.offer(message.session, message.addresses)
     run.unplaced[#run.unplaced + 1] = message.session -- its client's address is link-local, IKE's is not
   end
@@ -111,11 +130,12 @@ local function read(run, message, complain)
   READ[message.kind](run, message, complain)
   local session = message.session
   if not session then return end
-  session.last = message.number
-  session.phase = message.phase or steps.phases[message.step] or session.phase
-  message.phase, message.hoa_then, message.coa_then = session.phase, session.hoa, session.coa
+  local story = session.story
+  story.last = message.number
+  story.phase = message.phase or steps.phases[message.step] or story.phase
+  message.phase, message.hoa_then, message.coa_then = story.phase, session.hoa, session.coa
   if message.again then
-    session.repeats = session.repeats + 1
+    story.repeats = story.repeats + 1
     complain(message, "retransmission", "Repeats frame %d", message.again)
   end
 end

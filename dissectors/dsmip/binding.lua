@@ -49,13 +49,15 @@ local function check_child(run, message, session, complain)
 end
 
 local function check_prefix(message, session, complain)
-  if session.checked ~= message.hoa then
-    session.checked = message.hoa
-    session.outside = sessions.inside(session, message.hoa) == false
+  local home = session.home
+  if not home then return end
+  if home.checked ~= message.hoa then
+    home.checked = message.hoa
+    home.outside = sessions.inside(session, message.hoa) == false
   end
-  if session.outside then
+  if home.outside then
     complain(message, "hoa.outside", ("%s is not in the home network prefix %s/%d (TS 24.303 5.1.3.2)"):format(
-      message.hoa, octets.ipv6(session.prefix), session.prefix_length))
+      message.hoa, octets.ipv6(home.prefix), home.length))
   end
 end
 
@@ -95,13 +97,13 @@ local function check_update_options(message, complain)
   end
 end
 
--- `session.unread`: IKEv2 that may have set up SAs was not decrypted.
+-- `session.child`: nothing; set up for Mobility Headers; "unread", IKEv2 that may have set up SAs was not decrypted.
 local function check_before_update(run, message, session, complain)
   if session.deleted then
     complain(message, "order", "Binding Update after its IKE SA was deleted (TS 23.402 6.5.2)")
   elseif session.ike and session.ue and not session.child then
     complain(message, "order", "Binding Update before there is an SA for the home address (TS 24.303 4.1, 5.1.2.2)")
-  elseif message.esp and session.ue and not session.unread and not run.children[message.esp] then
+  elseif message.esp and session.ue and session.child ~= "unread" and not run.children[message.esp] then
     complain(message, "order", "Binding Update on an SA that IKEv2 has not set up (TS 24.303 4.1, RFC 4877 4.2)")
   end
 end
@@ -112,7 +114,7 @@ local function step_of_update(message, session)
     return steps.END
   end
   if not session.bound then return steps.REGISTRATION end
-  return message.coa ~= session.bound_coa and steps.HANDOVER or steps.BOUND
+  return message.coa ~= session.bound and steps.HANDOVER or steps.BOUND
 end
 
 local function is_repetition(earlier, message)
@@ -147,7 +149,8 @@ local function update(run, message, session, state, complain)
   session.newest = message.sequence
   remember(state, message)
   session.coa = message.lifetime > 0 and message.coa or session.coa
-  session.first_coa = session.first_coa or message.coa
+  local story = session.story
+  if story then story.first_coa = story.first_coa or message.coa end
   if message.udp then run.nat[message.coa .. " " .. message.udp] = session end
   check_before_update(run, message, session, complain)
   if flag(u16(message.raw, 8), HOME) then
@@ -191,8 +194,7 @@ local function accepted(run, message, asked, session)
     if session.refresh == NEVER then session.refresh = nil end
   end
   if asked.lifetime > 0 and message.lifetime > 0 then
-    session.bound, session.bound_coa, session.coa = true, asked.coa, asked.coa
-    session.ended, session.lifetime = nil, message.lifetime
+    session.bound, session.coa, session.ended = asked.coa, asked.coa, nil
   elseif asked.step == steps.END then
     session.bound, session.ended = false, message.number
   else

@@ -31,7 +31,7 @@ local FIXED = 12 -- octets of BU, BA, BRI and BRA before the options
 -- And where it is: inside how many dissectors that are listened to, inside which ESP, inside which UDP 4191 datagram.
 local found, count, headers, containers = {}, 0, {}, {}
 local depth, esp_spi, outer = 0, nil, nil
-local spare = nil -- an IKE message that nobody needs any more
+local spares = {} -- by kind: a message that nobody needs any more
 
 local function note(message)
   count = count + 1
@@ -64,32 +64,41 @@ local function enter_esp(_, tvb, _, captured)
   return before, count
 end
 
+local function note_closed(spi, from_ue, hoa, coa)
+  local message = spares.esp or { kind = "esp", esp = nil, from_ue = nil, hoa = nil, coa = nil, number = nil,
+    time = nil, session = nil }
+  spares.esp, message.esp, message.from_ue, message.hoa, message.coa = nil, spi, from_ue, hoa, coa
+  message.session = nil
+  note(message)
+end
+
 local function leave_esp(before, count_before, pinfo)
   local spi = esp_spi
   esp_spi = before or nil
   if not spi or count > count_before then return end
   local source, near = text_of(quick.src(pinfo)), text_of(quick.net_src(pinfo))
   if source ~= near then
-    note({ kind = "esp", esp = spi, from_ue = true, hoa = source, coa = near, number = nil, time = nil, session = nil })
-    return
+    return note_closed(spi, true, source, near)
   end
   local destination, far = text_of(quick.dst(pinfo)), text_of(quick.net_dst(pinfo))
-  if destination == far then return end
-  note({ kind = "esp", esp = spi, hoa = destination, coa = far, number = nil, time = nil, session = nil })
+  if destination ~= far then note_closed(spi, nil, destination, far) end
 end
 
-local OPEN = 32 -- octets of an IKE message up to what is encrypted
+-- Octets of an IKE message: up to what is encrypted, and more than 40, so that Lua does not look for the same string
+-- among all that it has.
+local OPEN = 48
 
 local function note_ike(self, tvb, pinfo, captured, at)
   if captured < at + payloads.HEADER then return end
   local raw = raw_of(tvb, at, captured > at + OPEN and OPEN or -1)
+  local spare = spares.ike
   local message, whole = header(raw, captured - at, spare)
   if whole then
     raw = raw_of(tvb, at)
     message = header(raw, captured - at, spare)
   end
   if not message then return end
-  spare = nil
+  spares.ike = nil
   if message.exchange == payloads.SA_INIT then message.raw, message.port = raw, pinfo.src_port end
   count = count + 1
   found[count] = message
@@ -139,8 +148,9 @@ local function leave_4191(mine)
 end
 
 local function enter_dns(_, tvb, pinfo)
-  local message = discovery.dns(raw_of(tvb))
+  local message = discovery.dns(raw_of(tvb), spares.dns)
   if not message then return end
+  spares.dns = nil
   message.client = text_of((message.response and quick.dst or quick.src)(pinfo))
   message.port = (message.response and quick.dst_port or quick.src_port)(pinfo)
   note(message)
@@ -190,6 +200,9 @@ local PLACES = {
   { "udp.port", 547, "dhcpv6_server", named("dhcpv6"), enter_dhcpv6 },
 }
 
+-- Kinds of messages of which nothing is kept.
+local REUSED = { ike = true, dns = true, esp = true }
+
 -- The dissector of one place, and the function that tells it which dissector was there before. ICMP errors quote
 -- packets that nobody sends (RFC 4443 3, 792): what those say is not noted.
 local function listener(self, enter, leave)
@@ -215,7 +228,7 @@ local function listener(self, enter, leave)
     if at_end and count > 0 and depth == 0 then
       at_end(found, count, pinfo)
       local first = found[1]
-      if first.kind == "ike" then spare = first end
+      if REUSED[first.kind] then spares[first.kind] = first end
       repeat found[count], count = nil, count - 1 until count == 0
     end
     return length

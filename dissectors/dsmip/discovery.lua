@@ -67,21 +67,29 @@ local function read_dns(text)
   local name, at = name_at(message, QUESTION)
   if not name or not is_home_agent(name) or not u16(message, at + 2) then return nil end
   local response = u8(message, 2) >= 0x80
-  local dns = { response = response, type = u16(message, at), name = name, rcode = u8(message, 3) % 16 }
+  local kind = u16(message, at)
+  local dns = { response = response, type = kind, name = name, question = name .. " " .. kind, addresses = nil,
+    rcode = u8(message, 3) % 16 }
   if response then dns.addresses = answers(message, at + 4, u16(message, 6)) end
   if count == MOST then KNOWN, count = {}, 0 end
   KNOWN[text], count = dns, count + 1
   return dns
 end
 
--- kind "dns", id, response, type, name, rcode and (in a response) addresses as texts; nil for other DNS.
-function discovery.dns(message)
+-- kind "dns", id, response, type, name, question (name and type), rcode, (in a response) addresses as texts, and
+-- `content`: a table that messages have in common which differ in nothing but the identifier; nil for other DNS.
+-- `into`: a message not needed any more, to be used again.
+function discovery.dns(message, into)
   local text = message:sub(3)
   local known = KNOWN[text] or read_dns(text)
   if not known then return nil end
-  return { kind = "dns", id = u16(message, 0), response = known.response, type = known.type, name = known.name,
-    rcode = known.rcode, addresses = known.addresses, client = nil, port = nil, session = nil, step = nil, number = nil,
-    time = nil }
+  local dns = into or { kind = "dns", id = nil, response = nil, type = nil, name = nil, question = nil, rcode = nil,
+    addresses = nil, content = nil, client = nil, port = nil, session = nil, step = nil, again = nil, number = nil,
+    time = nil } -- named, so that there is room for them
+  dns.id, dns.response, dns.type, dns.name, dns.question = u16(message, 0), known.response, known.type, known.name,
+    known.question
+  dns.rcode, dns.addresses, dns.content, dns.session, dns.again = known.rcode, known.addresses, known, nil, nil
+  return dns
 end
 
 -- DHCPv6 options that name a home network or home agent, and where options of theirs are (RFC 6610 3).
@@ -100,13 +108,13 @@ end
 
 local INFORMATION_REQUEST, REPLY = 11, 7
 
--- id, response and addresses; nil for DHCPv6 that asks for no home agent.
+-- id, response, addresses and question; nil for DHCPv6 that asks for no home agent.
 function discovery.dhcpv6(message)
   local options, kind = dhcpv6.read(message)
   if kind ~= INFORMATION_REQUEST and kind ~= REPLY then return nil end
   local addresses = {}
   if not collect(options, addresses) then return nil end
-  return { id = message:sub(2, 4), response = kind == REPLY, addresses = addresses }
+  return { id = message:sub(2, 4), response = kind == REPLY, addresses = addresses, question = "dhcpv6" }
 end
 
 return discovery

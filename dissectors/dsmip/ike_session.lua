@@ -14,6 +14,7 @@ local ike = {}
 local SA_INIT, AUTH, INFORMATIONAL = payloads.SA_INIT, payloads.AUTH, payloads.INFORMATIONAL
 local REPLY = 2 -- CFG type (RFC 7296 3.15)
 local EAP_FAILURE = 4 -- RFC 3748 4
+local NOTHING = {}
 local IMPATIENCE = 0.5 -- seconds after which an unanswered attempt counts as given up when another begins
 
 -- Texts of a message's addresses, which in the frame that is being dissected may still be Wireshark's alone.
@@ -25,12 +26,27 @@ local function destination_of(message)
   return message.destination or address.text(quick.dst(address.here))
 end
 
+-- What an SA remembers of requests, for their answers and repetitions. A request has an odd number: positive when the
+-- initiator of the SA asks, negative otherwise; its answer has the one behind. `frames`: by these numbers, where they
+-- were; `told`: by request, what decryption says and the answer needs (step, ends, esp_spi, ike_spi); `indices`: of
+-- the requests among the facts, when there are any.
 local REMEMBERED = 16 -- requests of an IKE SA, and as many before: more than any window (RFC 7296 2.3)
+local OPENING = 1 -- the request of IKE_SA_INIT
+
+local function answer_to(request)
+  return request > 0 and request + 1 or request - 1
+end
+
+-- Where `sa` remembers this request, nil when it does not.
+local function memory_of(sa, request)
+  if sa.frames[request] then return sa end
+  local older = sa.older
+  return older and older.frames[request] and older or nil
+end
 
 local function check_order(sa, message, complain)
   if message.exchange == AUTH then
-    local last = sa.asked
-    if last and last.raw and not last.answer then
+    if sa.asked == OPENING and sa.init and not sa.frames[answer_to(OPENING)] then
       complain(message, "order", "IKE_AUTH while IKE_SA_INIT is unanswered (RFC 7296 1.2)")
     end
   elseif message.exchange == payloads.CREATE_CHILD_SA and sa.opened and not sa.authenticated
@@ -39,42 +55,65 @@ local function check_order(sa, message, complain)
   end
 end
 
--- What is kept of the requests of an SA, by message id and by who asked, whatever direction this has; old ones are
--- forgotten. `number` and `answer` are frames; raw (of IKE_SA_INIT), ike_spi, ends and index are there when needed.
-local function remember(sa, key, message)
+local function remember(run, sa, request, message)
   local count = sa.count + 1
   if count > REMEMBERED then
-    sa.older, sa.requests, count = sa.requests, {}, 1
+    sa.older = { frames = sa.frames, told = sa.told, indices = sa.indices }
+    sa.frames, sa.told, sa.indices, count = {}, nil, nil, 1
   end
-  local request = { number = message.number, answer = nil, step = nil, esp_spi = nil }
-  request.raw, request.index = message.raw, message.index
-  sa.requests[key], sa.count, sa.asked, sa.asked_at = request, count, request, message.time
-  return request
+  local frames = sa.frames
+  frames[request] = message.number
+  if request == OPENING and sa.init then frames[answer_to(OPENING)] = nil end -- asked anew, with a cookie perhaps
+  sa.count, sa.asked, sa.asked_at = count, request, message.time
+  if run.facts then
+    sa.indices = sa.indices or {}
+    sa.indices[request] = message.index
+  end
 end
 
--- The request that `message` answers, nil for a request; and what is kept of a request that is not a repetition.
-local function pair(run, sa, message, complain)
-  local key, response = message.id, message.response
-  if message.initiator == response then key = key .. "r" end
-  local asked = sa.requests[key] or sa.older and sa.older[key]
-  if response then
-    if asked then sessions.answer(run, asked, message) end
-    return asked, nil
+local function answer(run, memory, request, message)
+  local frames, facts, key = memory.frames, run.facts, answer_to(request)
+  if facts then message.request = frames[request] end
+  if frames[key] then
+    message.again = frames[key]
+  else
+    frames[key] = message.number
+    if facts then facts.answered_in[memory.indices[request]] = message.number end
   end
-  local exchange = message.exchange
-  if asked and (exchange ~= SA_INIT or asked.raw == message.raw) then
-    message.again, sa.asked = asked.number, asked
+end
+
+-- For a request that is not a repetition its number; else nil and, for an answer to a request of which decryption said
+-- something, that.
+local function pair(run, sa, message, complain)
+  local request, response = 2 * message.id + 1, message.response
+  if message.initiator == response then request = -request end
+  local memory = memory_of(sa, request)
+  if response then
+    if not memory then return nil, nil end
+    answer(run, memory, request, message)
+    return nil, memory.told and memory.told[request] or NOTHING
+  end
+  local init = message.exchange == SA_INIT and message.raw or nil
+  if memory and (not init or init == sa.init) then
+    message.again, sa.asked = memory.frames[request], request
     return nil, nil
   end
-  if exchange ~= INFORMATIONAL then check_order(sa, message, complain) end
-  return nil, remember(sa, key, message)
+  if message.exchange ~= INFORMATIONAL then check_order(sa, message, complain) end
+  remember(run, sa, request, message)
+  if init then sa.init = init end
+  return request, nil
+end
+
+local function answered(sa, request)
+  local memory = memory_of(sa, request)
+  return not memory or memory.frames[answer_to(request)] ~= nil
 end
 
 -- Whether a new attempt goes on where the IKE SA `sa` failed.
 local function given_up(sa, message)
   if sa.failed then return true end
   local last = sa.asked
-  return last and not last.answer and message.time - sa.asked_at > IMPATIENCE
+  return last and not answered(sa, last) and message.time - sa.asked_at > IMPATIENCE
 end
 
 local function session_of_attempt(run, message)
@@ -87,19 +126,20 @@ local function session_of_attempt(run, message)
   return session, key
 end
 
--- A table with room for the first requests of an SA.
-local function room()
-  return { ["\0\0\0\0"] = nil, ["\0\0\0\1"] = nil, ["\0\0\0\2"] = nil, ["\0\0\0\3"] = nil, ["\0\0\0\4"] = nil }
+-- An SA; its frames have room for the exchanges of an attach.
+local function empty_sa(session)
+  return { session = session, frames = { nil, nil, nil, nil, nil, nil, nil, nil, nil, nil }, count = 0, asked = nil,
+    asked_at = nil, init = nil, opened = nil, authenticated = nil }
 end
 
 -- The IKE SA of `message`, which is new to us.
 local function new_sa(run, message)
-  local sa = { session = nil, requests = room(), count = 0, asked = nil, asked_at = nil, opened = nil,
-    authenticated = nil }
+  local sa = empty_sa(nil)
   if message.exchange == SA_INIT and not message.response then
     local key
     sa.session, key = session_of_attempt(run, message)
-    sa.session.ended, sa.session.deleted = nil, nil -- a redirected UE begins anew (RFC 5685 3)
+    local session = sa.session
+    if session.ended or session.deleted then session.ended, session.deleted = nil, nil end -- redirected (RFC 5685 3)
     run.attempts[key] = sa
   else
     local ue = (message.initiator and source_of or destination_of)(message)
@@ -116,16 +156,17 @@ end
 local function home_address(chain, ue_asked)
   local bytes = chain.ts_r
   if ue_asked then bytes = chain.ts_i end
-  return chain.mh and bytes and #bytes == 16 and octets.ipv6(bytes) or nil
+  if not chain.mh or not bytes or #bytes ~= 16 then return nil end
+  return octets.ipv6(bytes), bytes
 end
 
 -- One SA for two directions: the SPI of the request is where the asking side receives.
 local function child(run, session, message, asked, ue_asked)
   local chain = message.inner
   if not message.response or payloads.error_of(chain) then return end
-  local hoa = home_address(chain, ue_asked)
-  if hoa then sessions.set_home_address(run, session, hoa) end
-  if chain.mh then session.child = true end
+  local hoa, bytes = home_address(chain, ue_asked)
+  if hoa then sessions.set_home_address(run, session, hoa, bytes) end
+  if chain.mh then session.child = session.child or true end
   remember_child(run, session, chain.esp_spi, hoa)
   if asked then remember_child(run, session, asked.esp_spi, hoa) end
 end
@@ -134,7 +175,9 @@ local function authentication(run, session, sa, message, asked)
   local chain = message.inner
   message.step = steps.AUTHENTICATION
   if not chain then return end
-  session.ue, session.apn = session.ue or chain.idi, session.apn or chain.idr
+  session.ue = session.ue or chain.idi
+  local story = session.story
+  if story then story.apn = story.apn or chain.idr end
   local proof = chain.proof
   if not message.response then
     if proof and not chain.idi then message.step = steps.PREFIX end
@@ -152,13 +195,14 @@ local function another_child(run, session, sa, message, asked)
   local ue_asked = message.from_ue ~= message.response
   message.step = session.bound and steps.BOUND or steps.CHILD
   if not chain then return end
-  if not message.response then
-    sa.rekeyed_by = chain.ike_spi
-  elseif chain.ike_spi and asked and asked.ike_spi then
+  if message.response and chain.ike_spi and asked and asked.ike_spi then
     sa.replaced = true
     local new = asked.ike_spi
-    run.sas[new] = run.sas[new]
-      or { session = session, requests = {}, count = 0, reversed = not ue_asked, authenticated = true }
+    if not run.sas[new] then
+      local sa_of_rekeying = empty_sa(session)
+      sa_of_rekeying.reversed, sa_of_rekeying.authenticated = not ue_asked, true
+      run.sas[new] = sa_of_rekeying
+    end
   end
   child(run, session, message, asked, ue_asked)
 end
@@ -207,12 +251,26 @@ local function judge(run, session, sa, message, chain, complain)
   end
 end
 
+-- Keeps what the answer to a request will need.
+local function tell(sa, request, message)
+  local inner, step = message.inner, message.step
+  if not inner or not (inner.esp_spi or inner.ike_spi or message.ends or (step and step ~= steps.AUTHENTICATION)) then
+    return
+  end
+  local told = sa.told
+  if not told then
+    told = {}
+    sa.told = told
+  end
+  told[request] = { step = step, ends = message.ends, esp_spi = inner.esp_spi, ike_spi = inner.ike_spi }
+end
+
 function ike.read(run, message, complain)
   local sa = run.sas[message.spi_i] or new_sa(run, message)
   local session = sa.session
   local from_ue = message.initiator ~= (sa.reversed or false)
   message.session, message.from_ue = session, from_ue
-  local asked, kept = pair(run, sa, message, complain)
+  local request, asked = pair(run, sa, message, complain)
   local exchange = message.exchange
   if exchange == SA_INIT then sa.opened = true end
   -- It is the UE that moves, and not within IKE_AUTH; the home agent follows.
@@ -226,14 +284,12 @@ function ike.read(run, message, complain)
   end
   READ[exchange](run, session, sa, message, asked)
   local inner = message.inner
-  if exchange ~= SA_INIT and exchange ~= INFORMATIONAL and (not inner or inner.problem) then session.unread = true end
+  if exchange ~= SA_INIT and exchange ~= INFORMATIONAL and (not inner or inner.problem) then
+    session.child = "unread"
+  end
   local chain = inner or message.clear
   if chain then judge(run, session, sa, message, chain, complain) end
-  if not kept then return end
-  kept.step = message.step
-  if message.ends then kept.ends = true end
-  if inner and inner.esp_spi then kept.esp_spi = inner.esp_spi end
-  if inner and inner.ike_spi then kept.ike_spi = inner.ike_spi end
+  if request then tell(sa, request, message) end
 end
 
 return ike

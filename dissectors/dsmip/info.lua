@@ -110,11 +110,21 @@ local function exchange(message)
   return with_chain(name, chain, hoa)
 end
 
-local function dns(message)
+local function of_dns(message)
   local kind = discovery.types[message.type] or ("type %d"):format(message.type)
   if not message.response then return ("asks DNS for the home agent (%s)"):format(kind) end
   if #message.addresses == 0 then return ("DNS names no home agent (%s)"):format(kind) end
   return "home agent is " .. table.concat(message.addresses, ", ")
+end
+
+local function dns(message)
+  local content = message.content
+  local words = content.words
+  if not words then
+    words = of_dns(message)
+    content.words = words
+  end
+  return words
 end
 
 local function dhcpv6(message)
@@ -126,7 +136,7 @@ end
 local WORDS = {
   mh = function(message) return (MOBILITY[message.name or message.type] or unnamed)(message) end,
   ike = exchange, dns = dns, dhcpv6 = dhcpv6,
-  esp = function(message) return ("ESP of HoA %s, closed"):format(message.hoa) end,
+  esp = function(message) return "ESP of HoA " .. message.hoa .. ", closed" end,
   gap = function(message) return ("silent for %.0f s"):format(message.seconds) end,
 }
 

@@ -20,7 +20,7 @@ local BESIDE, BELOW = 31, 14 -- columns of what is wrong: below the words, or wh
 local function line(message, width)
   local again = message.again and (" (again, frame %d)"):format(message.again) or ""
   local step = message.step and ("%d/%d"):format(message.step, steps.COUNT) or "   "
-  local text = ("%7d %11.6f  %s  %s %s%s"):format(message.number, message.time - message.session.start, step,
+  local text = ("%7d %11.6f  %s  %s %s%s"):format(message.number, message.time - message.session.story.start, step,
     ARROWS[from_ue(message)], info.words(message), again)
   local indent = width and BELOW or BESIDE
   local lines = { folding.fold(text, indent, width) }

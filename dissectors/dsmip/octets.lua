@@ -49,8 +49,8 @@ end
 
 -- RFC 5952 4.2: the first of the longest runs of at least two zero groups is left out.
 local GROUPS = ("%x:"):rep(7) .. "%x"
-local ZEROS = {} -- "0:0:0", longest first
-for count = 8, 2, -1 do ZEROS[#ZEROS + 1] = (":0"):rep(count):sub(2) end
+local ZEROS = {} -- ":0:0:0:", longest first
+for count = 8, 2, -1 do ZEROS[#ZEROS + 1] = (":0"):rep(count) .. ":" end
 
 local function write_ipv6(bytes)
   local a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p = bytes:byte(1, 16)
@@ -58,7 +58,7 @@ local function write_ipv6(bytes)
     m * 256 + n, o * 256 + p)
   local bounded = ":" .. text .. ":"
   for _, zeros in ipairs(ZEROS) do
-    local first, last = bounded:find(":" .. zeros .. ":", 1, true)
+    local first, last = bounded:find(zeros, 1, true)
     if first then return bounded:sub(2, first - 1) .. "::" .. text:sub(last) end
   end
   return text

@@ -4,7 +4,7 @@
 --
 --   payloads.header(octets, captured, into) -> message or nil; `captured` counts the octets that there are, 32 may be
 --     enough, else nil and true are returned; `into`: a message not needed any more, to be used again. It has kind
---     "ike", spi_i, exchange, id (octets), initiator, response; `inside`: type of
+--     "ike", spi_i, exchange, id (number), initiator, response; `inside`: type of
 --     the first payload in SK (nil: no SK), `clear`: chain of what is in clear when nothing is encrypted
 --   payloads.chain(octets, first, at, last) -> chain: idi, idr, proof (AUTH is there), cfg (type), prefix,
 --     prefix_length, lifetime, asks_prefix, eap (code), ts_i, ts_r (octets of the first single address), mh (a selector
@@ -127,13 +127,15 @@ function payloads.chain(message, first, at, last)
       chain.problem = "a payload runs past the message"
       break
     end
-    if kind < FIRST_KNOWN or kind > LAST_KNOWN then chain.problem = "an unknown payload" end
-    if kind == SK or kind == SKF then
+    local reader = READERS[kind]
+    if reader then
+      reader(chain, message, at + 4, behind)
+    elseif kind == SK or kind == SKF then
       inside = kind == SK and following or nil
       break
+    elseif kind < FIRST_KNOWN or kind > LAST_KNOWN then
+      chain.problem = "an unknown payload"
     end
-    local reader = READERS[kind]
-    if reader then reader(chain, message, at + 4, behind) end
     kind, at = following, behind
   end
   return chain, inside
@@ -181,16 +183,19 @@ function payloads.header(raw, captured, into)
   else
     clear, inside = open_payloads(raw)
   end
+  local a, b, c, d = byte(raw, 21, 24)
+  local id = ((a * 256 + b) * 256 + c) * 256 + d
   if into then
-    into.spi_i, into.exchange, into.id = sub(raw, 1, 8), known[1], sub(raw, 21, 24)
+    into.spi_i, into.exchange, into.id = sub(raw, 1, 8), known[1], id
     into.initiator, into.response, into.inside, into.clear = known[2], known[3], inside, clear
     into.again, into.inner, into.raw, into.step = nil, nil, nil, nil
     return into
   end
   return {
-    kind = "ike", spi_i = sub(raw, 1, 8), exchange = known[1], id = sub(raw, 21, 24), initiator = known[2],
+    kind = "ike", spi_i = sub(raw, 1, 8), exchange = known[1], id = id, initiator = known[2],
     response = known[3], inside = inside, clear = clear,
-    session = nil, step = nil, from_ue = nil, number = nil, time = nil, -- as many as there will be
+    -- Named, so that there is room for them: growing costs more than all the rest.
+    session = nil, step = nil, from_ue = nil, number = nil, time = nil, again = nil, inner = nil, raw = nil, port = nil,
   }
 end
 

@@ -142,7 +142,7 @@ local function register_for_words(ctx, state)
     if not number_of then number_of, time_of, column_of = quick.number, quick.abs_ts, quick.info end
     local message, number = messages[1], number_of(pinfo)
     message.number, wrong = number, nil
-    if message.exchange then message.time = time_of(pinfo) end -- only unanswered IKE needs it
+    if message.exchange and not message.response then message.time = time_of(pinfo) end -- nobody else needs it
     if with_keys then message.inner = decrypted(state, message) end
     read[message.kind](run, message, complain)
     for i = 2, count do

@@ -11,7 +11,8 @@ local sessions = {}
 -- What one walk over the capture knows; see `analysis`.
 function sessions.new(facts)
   return {
-    facts = facts, list = {}, count = 0, queries = {}, nat = {},
+    facts = facts, list = {}, count = 0,
+    queries = {}, nat = {}, -- by client address, then identifier; by address and port
     sas = {}, attempts = {}, redirected = {}, -- IKE: by SPI of the initiator; by addresses
     waiting = {}, unplaced = {}, -- discovered, no IKE yet: lists by client address; those of DHCPv6
     by_hoa = {}, homes = {}, bindings = {}, by_prefix = {}, children = {}, -- by text (homes: IPv4 too), octets, SPI
@@ -21,10 +22,16 @@ end
 
 function sessions.create(run, message)
   run.count = run.count + 1
-  local session = { number = run.count, start = message.time, first = message.number, last = message.number,
-    offered = {}, asked = {}, repeats = 0, phase = "discovery", ike = nil, ha = nil, peer = nil, coa = nil,
-    first_coa = nil, ue = nil, hoa = nil, first_hoa = nil, bound = nil } -- named so that there is room for them
-  run.list[session.number] = session
+  -- All named, so that there is room for them; more than these sixteen would take twice the memory. `offered`: home
+  -- agents, `asked`: kinds of questions, both until there is IKE; `bound`: the care-of address of the binding, false.
+  local session = { number = run.count, discovery = nil, ike = nil, ha = nil, peer = nil, ue = nil, coa = nil,
+    hoa = nil, home = nil, child = nil, bound = nil, newest = nil, refresh = nil, ended = nil, deleted = nil,
+    story = nil }
+  if run.facts then
+    session.story = { start = message.time, first = message.number, last = message.number, repeats = 0,
+      phase = "discovery", first_coa = nil, first_hoa = nil, apn = nil }
+    run.list[session.number] = session
+  end
   return session
 end
 
@@ -74,21 +81,27 @@ function sessions.discovering(run, message, kind)
   local list = run.waiting[message.client] or {}
   run.waiting[message.client] = list
   local session = list[#list]
-  if not session or (session.asked[kind] and next(session.offered)) then
+  local discovery = session and session.discovery
+  if not discovery or (discovery.asked[kind] and next(discovery.offered)) then
     session = sessions.create(run, message)
-    list[#list + 1] = session
+    discovery = { asked = {}, offered = {} }
+    session.discovery, list[#list + 1] = discovery, session
   end
-  session.asked[kind] = true
+  discovery.asked[kind] = true
   return session
 end
 
 function sessions.offer(session, addresses)
-  for _, one in ipairs(addresses) do session.offered[one] = true end
+  local discovery = session.discovery
+  if not discovery then return end
+  for _, one in ipairs(addresses) do discovery.offered[one] = true end
 end
 
 local function take_first(list, home_agent)
   for i, session in ipairs(list or {}) do
-    if session.offered[home_agent] or not next(session.offered) then
+    local offered = session.discovery and session.discovery.offered -- none: it was in another list as well
+    if offered and (offered[home_agent] or not next(offered)) then
+      session.discovery = nil
       table.remove(list, i)
       return session
     end
@@ -111,7 +124,8 @@ function sessions.use_addresses(run, session, ue, home_agent)
   end
   session.peer = ue
   if not session.bound then session.coa = ue end
-  session.first_coa = session.first_coa or ue
+  local story = session.story
+  if story then story.first_coa = story.first_coa or ue end
 end
 
 -- The session whose Mobility Headers were seen from `coa` while its IKE was not.
@@ -121,29 +135,35 @@ function sessions.without_ike(run, coa)
   return session
 end
 
-function sessions.set_home_address(run, session, hoa)
+-- `hoa`: text; `bytes`: its octets, where they are known.
+function sessions.set_home_address(run, session, hoa, bytes)
   if session.hoa == hoa and run.by_hoa[hoa] == session then return end
   run.by_hoa[hoa], run.homes[hoa] = session, session
-  local bytes = address.parse(hoa)
+  bytes = bytes or address.parse(hoa)
   if bytes then run.by_prefix[bytes:sub(1, 8)] = session end -- home prefixes are /64 (TS 23.402 4.7.1)
-  session.hoa, session.first_hoa = hoa, session.first_hoa or hoa
+  session.hoa = hoa
+  if session.home then session.home.hoa, session.home.octets = hoa, bytes end
+  local story = session.story
+  if story then story.first_hoa = story.first_hoa or hoa end
   take_out(run.without_hoa, session.peer, session)
 end
 
 function sessions.set_prefix(run, session, prefix, length)
-  session.prefix, session.prefix_length = prefix, length
+  session.home = { prefix = prefix, length = length, hoa = nil, octets = nil, checked = nil,
+    outside = nil }
   if length >= 64 then run.by_prefix[prefix:sub(1, 8)] = session end
 end
 
 -- Whether the home address `hoa` (text) lies in the prefix that the session was given; nil when none was seen.
 function sessions.inside(session, hoa)
-  local bytes = session.prefix and address.parse(hoa)
+  local home = session.home
+  local bytes = home and (home.hoa == hoa and home.octets or address.parse(hoa))
   if not bytes or #bytes ~= 16 then return nil end
-  local whole, rest = math.floor(session.prefix_length / 8), session.prefix_length % 8
-  if bytes:sub(1, whole) ~= session.prefix:sub(1, whole) then return false end
+  local whole, rest = math.floor(home.length / 8), home.length % 8
+  if bytes:sub(1, whole) ~= home.prefix:sub(1, whole) then return false end
   if rest == 0 then return true end
   local unit = 2 ^ (8 - rest)
-  return math.floor(octets.u8(bytes, whole) / unit) == math.floor(octets.u8(session.prefix, whole) / unit)
+  return math.floor(octets.u8(bytes, whole) / unit) == math.floor(octets.u8(home.prefix, whole) / unit)
 end
 
 -- The session of a message between a home address and a home agent, nil when it cannot be told.
@@ -152,7 +172,7 @@ function sessions.of_home_address(run, message)
   if known and not known.ended then return known end
   local child = message.esp and run.children[message.esp]
   if child and not child.session.hoa then return child.session end
-  local bytes = address.parse(message.hoa)
+  local bytes = next(run.by_prefix) and address.parse(message.hoa)
   local owner = bytes and run.by_prefix[bytes:sub(1, 8)]
   if owner and not owner.ended then return owner end
   return only_one(run.without_hoa, message.coa) or known or owner or (child and child.session)
@@ -163,7 +183,8 @@ function sessions.of_mobility_header(run, message)
   local session = sessions.of_home_address(run, message)
   if not session then
     session = sessions.create(run, message)
-    session.ha, session.coa, session.first_coa = message.ha, message.coa, message.coa
+    session.ha, session.coa = message.ha, message.coa
+    if session.story then session.story.first_coa = message.coa end
     put(run.without_ike, message.coa, session)
   end
   return session

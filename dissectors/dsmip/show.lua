@@ -27,9 +27,9 @@ end
 local function add_session(ctx, subtree, session, hoa, coa)
   add(ctx, subtree, "session", session.number)
   add(ctx, subtree, "ue", session.ue)
-  add(ctx, subtree, "apn", session.apn)
-  add(ctx, subtree, "hoa", ipv6(hoa or session.first_hoa))
-  add(ctx, subtree, "coa", coa or session.first_coa)
+  add(ctx, subtree, "apn", session.story.apn)
+  add(ctx, subtree, "hoa", ipv6(hoa or session.story.first_hoa))
+  add(ctx, subtree, "coa", coa or session.story.first_coa)
 end
 
 local function add_message(ctx, state, subtree, message)
@@ -44,7 +44,7 @@ local function add_message(ctx, state, subtree, message)
     local facts = state.facts
     add(ctx, subtree, "time_since_request", interval(message.time - facts.times[facts.first[message.request]]))
   end
-  add(ctx, subtree, "time_since_start", interval(message.time - session.start))
+  add(ctx, subtree, "time_since_start", interval(message.time - session.story.start))
   add(ctx, subtree, "info", info.words(message))
 end
 

@@ -8,8 +8,8 @@ local statistics = {}
 local COLUMNS = { "session", "UE", "APN", "home address", "care-of", "phase", "from", "to", "s", "again", "problems" }
 
 local function end_time(facts, session)
-  local index = facts.first[session.last]
-  return index and facts.times[index] or session.start
+  local index = facts.first[session.story.last]
+  return index and facts.times[index] or session.story.start
 end
 
 -- Problems by session number; repetitions have a column of their own.
@@ -47,9 +47,10 @@ local function narrow(cells, width)
 end
 
 local function row(facts, session, problems)
-  return { ("%d"):format(session.number), session.ue or "-", session.apn or "-", session.hoa or "-", session.coa or "-",
-    session.ended and "ended" or session.phase, ("%d"):format(session.first), ("%d"):format(session.last),
-    ("%.3f"):format(end_time(facts, session) - session.start), ("%d"):format(session.repeats),
+  local story = session.story
+  return { ("%d"):format(session.number), session.ue or "-", story.apn or "-", session.hoa or "-", session.coa or "-",
+    session.ended and "ended" or story.phase, ("%d"):format(story.first), ("%d"):format(story.last),
+    ("%.3f"):format(end_time(facts, session) - story.start), ("%d"):format(story.repeats),
     ("%d"):format(problems[session.number] or 0) }
 end
 

@@ -54,11 +54,11 @@ def test_what_the_readme_runs_prints_what_it_shows(tmp_path: Path) -> None:
 
 FOLDED = """
 package.path = arg[1] .. "/?.lua"
-local session = { number = 1, ue = "ue@" .. ("x"):rep(50), apn = "internet", hoa = "2001:db8::1", coa = "192.0.2.7",
-  phase = "bound", first = 10, last = 9999, start = 0, repeats = 1 }
+local session = { number = 1, ue = "ue@" .. ("x"):rep(50), hoa = "2001:db8::1", coa = "192.0.2.7",
+  story = { apn = "internet", phase = "bound", first = 10, last = 9999, start = 0, repeats = 1 } }
 local state = { facts = { count = 0, first = {}, times = {} },
-  analysis = { advance = function() end, run = { list = { session, { number = 2, phase = "security", first = 3,
-    last = 3, start = 0, repeats = 0 } } } } }
+  analysis = { advance = function() end, run = { list = { session, { number = 2, story = { phase = "security",
+    first = 3, last = 3, start = 0, repeats = 0 } } } } } }
 io.write(require("dsmip.statistics").text(state, 72))
 print(require("dsmip.folding").fold("  12  ──▶ " .. ("word "):rep(20) .. "end", 4, 30))
 print(require("dsmip.folding").fold(("y"):rep(40) .. " " .. ("z"):rep(40), 2, 30))
