@@ -19,13 +19,13 @@ local OUT_OF_WINDOW, REFUSED = 135, 128
 local REMEMBERED = 4 -- Binding Updates of a home address
 local HALF, WHOLE = 0x8000, 0x10000
 
--- What is outstanding for a home address.
+-- What is outstanding for a home address: its latest Binding Updates, the last one at the end, for answers that are
+-- late or come twice; `indications`: of revocations, by sequence number, if there were any.
 local function state_of(run, message)
-  local key = message.hoa
-  local state = run.bindings[key]
+  local state = run.bindings[message.hoa]
   if not state then
-    state = { updates = {}, ring = {}, at = 0, indications = {} }
-    run.bindings[key] = state
+    state = {}
+    run.bindings[message.hoa] = state
   end
   return state
 end
@@ -43,8 +43,11 @@ local function check_child(run, message, session, complain)
     complain(message, "sa.wrong", ("This SA is for the home address %s (RFC 4877 4.2)"):format(child.hoa))
   elseif child.session ~= session then
     complain(message, "sa.wrong", ("This SA is session %d's (RFC 4877 4.2)"):format(child.session.number))
-  elseif child.closed and child.closed < message.number then
-    complain(message, "order", ("This SA was deleted in frame %d (RFC 7296 1.4.1)"):format(child.closed))
+  else
+    local closed = run.closed[message.esp]
+    if closed and closed < message.number then
+      complain(message, "order", ("This SA was deleted in frame %d (RFC 7296 1.4.1)"):format(closed))
+    end
   end
 end
 
@@ -122,19 +125,14 @@ local function is_repetition(earlier, message)
   return earlier.coa == message.coa and (earlier.lifetime == 0) == (message.lifetime == 0)
 end
 
--- Keeps the latest Binding Updates for answers that are late or come twice.
 local function remember(state, message)
-  state.last = message
-  local ring = state.ring
-  state.at = state.at % REMEMBERED + 1
-  local oldest = ring[state.at]
-  if oldest and state.updates[oldest.sequence] == oldest then state.updates[oldest.sequence] = nil end
-  ring[state.at], state.updates[message.sequence] = message, message
+  if #state == REMEMBERED then table.remove(state, 1) end
+  state[#state + 1] = message
 end
 
 local function update(run, message, session, state, complain)
   message.step = step_of_update(message, session)
-  local last = state.last
+  local last = state[#state]
   if last and not last.answer and last.session == session and is_repetition(last, message) then
     message.again = last.number
   end
@@ -160,9 +158,10 @@ local function update(run, message, session, state, complain)
 end
 
 local function find_update(state, message)
-  local asked = state.updates[message.sequence]
-  if not asked and message.status == OUT_OF_WINDOW then asked = state.last end
-  return asked
+  for i = #state, 1, -1 do
+    if state[i].sequence == message.sequence then return state[i] end
+  end
+  return message.status == OUT_OF_WINDOW and state[#state] or nil
 end
 
 local function check_answer(message, asked, complain)
@@ -207,9 +206,9 @@ local function acknowledgement(run, message, session, state, complain)
   message.step = asked and asked.step or (session.bound and steps.BOUND) or steps.REGISTRATION
   check_protection(message, session, complain)
   if not asked then
-    if state.last then
+    if state[1] then
       complain(message, "ba.sequence", ("Sequence number %d, the last Binding Update had %d (RFC 6275 11.7.3)"):format(
-        message.sequence, state.last.sequence))
+        message.sequence, state[#state].sequence))
     else
       complain(message, "ba.unsolicited", "Binding Acknowledgement without a Binding Update (RFC 6275 11.7.3)")
     end
@@ -229,12 +228,13 @@ end
 local function revocation(run, message, session, state, complain)
   message.step, message.phase = steps.END, "revocation"
   check_protection(message, session, complain)
-  local asked = state.indications[message.sequence]
+  local indications = state.indications or {}
+  local asked = indications[message.sequence]
   if message.name == "BRI" then
     if asked and not asked.answer then
       message.again = asked.number
     else
-      state.indications[message.sequence] = message
+      indications[message.sequence], state.indications = message, indications
     end
   elseif message.name == "BRA" then
     if asked then sessions.answer(run, asked, message) end

@@ -149,10 +149,6 @@ local function new_sa(run, message)
   return sa
 end
 
-local function remember_child(run, session, spi, hoa)
-  if spi then run.children[spi] = { session = session, hoa = hoa } end
-end
-
 local function home_address(chain, ue_asked)
   local bytes = chain.ts_r
   if ue_asked then bytes = chain.ts_i end
@@ -167,8 +163,11 @@ local function child(run, session, message, asked, ue_asked)
   local hoa, bytes = home_address(chain, ue_asked)
   if hoa then sessions.set_home_address(run, session, hoa, bytes) end
   if chain.mh then session.child = session.child or true end
-  remember_child(run, session, chain.esp_spi, hoa)
-  if asked then remember_child(run, session, asked.esp_spi, hoa) end
+  local answering, asking = chain.esp_spi, asked and asked.esp_spi
+  if not answering and not asking then return end
+  local both = { session = session, hoa = hoa }
+  if answering then run.children[answering], run.closed[answering] = both, nil end
+  if asking then run.children[asking], run.closed[asking] = both, nil end
 end
 
 local function authentication(run, session, sa, message, asked)
@@ -221,8 +220,7 @@ local function informational(run, session, sa, message, asked)
     message.step = session.ended and steps.END or steps.BOUND
   end
   for _, spi in ipairs(chain.deleted or {}) do
-    local closed = run.children[spi]
-    if closed then closed.closed = message.number end
+    if run.children[spi] then run.closed[spi] = message.number end
   end
 end
 
@@ -259,7 +257,7 @@ local function tell(sa, request, message)
   end
   local told = sa.told
   if not told then
-    told = {}
+    told = { nil, nil, nil, nil, nil, nil, nil, nil, nil, nil }
     sa.told = told
   end
   told[request] = { step = step, ends = message.ends, esp_spi = inner.esp_spi, ike_spi = inner.ike_spi }

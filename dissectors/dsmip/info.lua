@@ -8,6 +8,8 @@ local payloads = require("dsmip.payloads")
 local discovery = require("dsmip.discovery")
 local steps = require("dsmip.steps")
 
+local concat = table.concat
+
 local info = {}
 
 local IPV4_HOA, IPV4_ACK = 29, 30
@@ -66,28 +68,35 @@ local function prefix_words(chain)
   return ("home prefix %s/%d"):format(octets.ipv6(chain.prefix), chain.prefix_length)
 end
 
+local said = {} -- used again and again
+
+local function say(count, word)
+  said[count + 1] = word
+  return count + 1
+end
+
 -- `name` and what a chain of payloads says; `hoa`: octets of the address that a selector names.
 local function with_chain(name, chain, hoa)
-  local text, between = name, ": "
-  local function add(word) text, between = text .. between .. word, ", " end
+  local count = 0
   local eap, deletes = chain.eap, chain.delete
   if chain.idi then
-    add(chain.idi)
-    if chain.idr then add("APN " .. chain.idr) end
+    count = say(count, chain.idi)
+    if chain.idr then count = say(count, "APN " .. chain.idr) end
   end
-  if eap then add(EAP_WORDS[eap] or "EAP " .. eap) end
+  if eap then count = say(count, EAP_WORDS[eap] or "EAP " .. eap) end
   if chain.prefix then
-    add(prefix_words(chain))
+    count = say(count, prefix_words(chain))
   elseif chain.asks_prefix then
-    add("asks for a home prefix")
+    count = say(count, "asks for a home prefix")
   end
-  if deletes then add(deletes == "ike" and "deletes the IKE SA" or "deletes child SAs") end
-  if chain.error then add(payloads.error_of(chain)) end
-  if chain.cookie then add("cookie") end
-  if chain.redirect then add("redirect") end
-  if chain.rekey then add("rekeying") end
-  if chain.mh and hoa and #hoa == 16 then add("SA for HoA " .. octets.ipv6(hoa)) end
-  return text
+  if deletes then count = say(count, deletes == "ike" and "deletes the IKE SA" or "deletes child SAs") end
+  if chain.error then count = say(count, payloads.error_of(chain)) end
+  if chain.cookie then count = say(count, "cookie") end
+  if chain.redirect then count = say(count, "redirect") end
+  if chain.rekey then count = say(count, "rekeying") end
+  if chain.mh and hoa and #hoa == 16 then count = say(count, "SA for HoA " .. octets.ipv6(hoa)) end
+  if count == 0 then return name end
+  return name .. ": " .. concat(said, ", ", 1, count)
 end
 
 -- The names of requests and responses by exchange, and with "encrypted".

@@ -6,10 +6,10 @@
 --     enough, else nil and true are returned; `into`: a message not needed any more, to be used again. It has kind
 --     "ike", spi_i, exchange, id (number), initiator, response; `inside`: type of
 --     the first payload in SK (nil: no SK), `clear`: chain of what is in clear when nothing is encrypted
---   payloads.chain(octets, first, at, last) -> chain: idi, idr, proof (AUTH is there), cfg (type), prefix,
+--   payloads.chain(octets, first, at, last, into) -> chain: idi, idr, proof (AUTH is there), cfg (type), prefix,
 --     prefix_length, lifetime, asks_prefix, eap (code), ts_i, ts_r (octets of the first single address), mh (a selector
 --     of protocol 135), esp_spi, ike_spi, delete ("ike", "esp"), deleted (SPIs), error (code of the first error
---     notification), cookie, redirect (16407), redirected_from, rekey, problem
+--     notification), cookie, redirect (16407), redirected_from, rekey, problem; `into`: a chain to be used again
 
 local octets = require("dsmip.octets")
 local values = require("dsmip.values")
@@ -118,8 +118,13 @@ local READERS = {
   [EAP] = function(chain, message, from, to) chain.eap = from < to and byte(message, from + 1) or nil end,
 }
 
-function payloads.chain(message, first, at, last)
-  local chain, kind, inside = { eap = nil, esp_spi = nil, mh = nil, ts_i = nil, ts_r = nil }, first, nil
+function payloads.chain(message, first, at, last, into)
+  local chain, kind, inside = into, first, nil
+  if chain then
+    for name in next, chain do chain[name] = nil end
+  else
+    chain = { eap = nil, esp_spi = nil, mh = nil, ts_i = nil, ts_r = nil }
+  end
   while kind ~= 0 do
     local following, _, high, low = byte(message, at + 1, at + 4)
     local behind = low and at + high * 256 + low

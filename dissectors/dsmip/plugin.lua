@@ -43,13 +43,13 @@ local function context(proto, with_keys)
   return ctx
 end
 
--- The chain that decryption shows of the frame's IKE message, nil when there is none.
-local function decrypted(state, message)
+-- The chain that decryption shows of the frame's IKE message, nil when there is none; `into`: see `payloads.chain`.
+local function decrypted(state, message, into)
   if message.kind ~= "ike" or not message.inside or message.inner then return nil end
   local field = state.decrypted()
   if not field then return nil end
   local bytes = quick.bytes(field)
-  return (payloads.chain(bytes, message.inside, 0, #bytes))
+  return (payloads.chain(bytes, message.inside, 0, #bytes, into))
 end
 
 local AUTHENTICATION = 9
@@ -130,7 +130,7 @@ local PAUSE = 400 -- per cent: memory is collected when there is four times as m
 -- Writes sentences into the Info column and nothing else: the messages of a capture that is read once, from start to
 -- end, need not be kept, and frames without any are not looked at.
 local function register_for_words(ctx, state)
-  local read, with_keys = analysis.read, state.with_keys
+  local read, with_keys, chain = analysis.read, state.with_keys, {}
   local sentence, append = info.sentence, quick.append
   local run, words, number_of, time_of, column_of, wrong
   local function complain(_, _, text, value)
@@ -143,7 +143,7 @@ local function register_for_words(ctx, state)
     local message, number = messages[1], number_of(pinfo)
     message.number, wrong = number, nil
     if message.exchange and not message.response then message.time = time_of(pinfo) end -- nobody else needs it
-    if with_keys then message.inner = decrypted(state, message) end
+    if with_keys then message.inner = decrypted(state, message, chain) end
     read[message.kind](run, message, complain)
     for i = 2, count do
       local another = messages[i]

@@ -15,7 +15,8 @@ function sessions.new(facts)
     queries = {}, nat = {}, -- by client address, then identifier; by address and port
     sas = {}, attempts = {}, redirected = {}, -- IKE: by SPI of the initiator; by addresses
     waiting = {}, unplaced = {}, -- discovered, no IKE yet: lists by client address; those of DHCPv6
-    by_hoa = {}, homes = {}, bindings = {}, by_prefix = {}, children = {}, -- by text (homes: IPv4 too), octets, SPI
+    by_hoa = {}, homes = {}, bindings = {}, by_prefix = {}, -- by text (homes: IPv4 too), octets
+    children = {}, closed = {}, -- child SAs, and the frames that closed them, by SPI
     without_hoa = {}, without_ike = {}, -- pools by care-of address
   }
 end
